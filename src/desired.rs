@@ -1,0 +1,191 @@
+//! The state the machine should be in, with every choice made, and the questions that have to be
+//! answered before it can be said.
+//!
+//! Pure. [`resolve`] turns what was written into what is wanted; asking the questions it leaves
+//! open is the shell's business.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8PathBuf;
+use url::Url;
+
+use crate::instance::{BinaryId, InstanceName, Launch, Supervision};
+use crate::manifest::{Retention, RolloutOrder};
+use crate::release::{Asset, BuildName, Digest, Release, Tag, Variant, Version};
+
+/// The state the machine should be in, with every choice already made.
+///
+/// There is no `stable` here and no optional default: if two people read the same `Desired`, they
+/// would start the same processes from the same files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// Every build some instance is pinned to.
+    pub binaries: BTreeMap<BinaryId, WantedBinary>,
+    /// Every instance of the manifest; one that is absent is to be removed.
+    pub instances: BTreeMap<InstanceName, WantedInstance>,
+    /// Order and pace of changes.
+    pub rollout: RolloutOrder,
+    /// What happens to builds nothing uses.
+    pub retention: Retention,
+    /// Instances that are not removed even when they leave the manifest.
+    pub protect: BTreeSet<InstanceName>,
+}
+
+/// A build some instance is pinned to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedBinary {
+    /// The id it has or will be installed under.
+    pub id: BinaryId,
+    /// What it is called.
+    pub build: BuildName,
+    /// Which of the build's variants.
+    pub variant: Variant,
+    /// The archive with the server first, then its companions. Empty for a build that was
+    /// registered by hand and cannot be fetched.
+    pub archives: Vec<WantedArchive>,
+}
+
+impl WantedBinary {
+    /// The digest that identifies the build: that of the archive with the server.
+    pub fn digest(&self) -> Option<Digest> {
+        self.archives.first().map(|archive| archive.digest)
+    }
+}
+
+/// One archive to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedArchive {
+    /// File name, which says how it is packed.
+    pub name: String,
+    /// Size in bytes, where known.
+    pub size: Option<u64>,
+    /// What it must hash to.
+    pub digest: Digest,
+    /// Where to get it.
+    pub origin: ArchiveOrigin,
+}
+
+/// Where an archive comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArchiveOrigin {
+    /// A release of the configured source, by its tag.
+    Release(Tag),
+    /// A URL written in the manifest.
+    Url(Url),
+}
+
+/// An instance of the manifest.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WantedInstance {
+    /// Every choice is made.
+    Resolved(Box<Wanted>),
+    /// A question about it has no answer: it is blocked and left as it is, never removed.
+    Unresolved(Unanswered),
+}
+
+/// One instance with every choice made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// How to start it.
+    pub launch: Launch,
+    /// The settings of its supervisor.
+    pub supervision: Supervision,
+    /// Whether it is to run.
+    pub enabled: bool,
+    /// Instances whose gate must have been passed before this one starts.
+    pub depends_on: BTreeSet<InstanceName>,
+    /// Where a model file must be: absent means blocked.
+    pub model: Option<Utf8PathBuf>,
+}
+
+/// A fact that resolving needs from the release source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Question {
+    /// Which build the newest stable release names.
+    NewestStable,
+    /// Which build this stable release names.
+    TagOf(Version),
+    /// Which files this build has.
+    Assets(Tag),
+    /// The newest builds with their files, newest first.
+    Recent,
+}
+
+/// What the release source answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Question::NewestStable`] and [`Question::TagOf`].
+    Tag(Tag),
+    /// To [`Question::Assets`].
+    Assets(Vec<Asset>),
+    /// To [`Question::Recent`].
+    Releases(Vec<Release>),
+}
+
+/// Why a pin could not be resolved. Never a reason to run another build instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unanswered {
+    /// The source was asked and gave no usable answer.
+    #[error("{why}")]
+    Source {
+        /// What went wrong, the chain of causes included.
+        why: String,
+        /// What a person can do about it.
+        hint: Option<String>,
+        /// Whether the source could not be reached, or would not answer for now.
+        unreachable: bool,
+    },
+    /// The build exists and has no such file.
+    #[error("{build} has no `{wanted}` build; it has {}", list(.published))]
+    NotPublished {
+        /// The build.
+        build: Tag,
+        /// The variant that was asked for.
+        wanted: String,
+        /// The variants that are there, for this system.
+        published: Vec<String>,
+        /// The nearest builds that have it, as far as known.
+        nearest: Vec<Tag>,
+    },
+    /// The pin contradicts itself, the registry or the lock.
+    #[error("{0}")]
+    Contradiction(String),
+    /// The pin cannot be had for another reason, said in words with what to do.
+    #[error("{why}")]
+    Impossible {
+        /// The reason.
+        why: String,
+        /// What a person can do about it.
+        hint: Option<String>,
+    },
+    /// The lock does not cover the pin and may not be changed (`--locked`).
+    #[error("`orchestrator.lock` does not cover {0}, and `--locked` forbids to extend it")]
+    NotLocked(String),
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none for this system".to_owned() } else { names.join(", ") }
+}
+
+impl Unanswered {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Source { hint, .. } | Self::Impossible { hint, .. } => hint.clone(),
+            Self::NotPublished { nearest, .. } if nearest.is_empty() => Some(
+                "the release may still be uploading; run `llama-orch plan` again, or pin another build"
+                    .to_owned(),
+            ),
+            Self::NotPublished { nearest, .. } => {
+                let tags: Vec<String> = nearest.iter().map(ToString::to_string).collect();
+                Some(format!("the nearest builds that have it: {}", tags.join(", ")))
+            }
+            Self::Contradiction(_) => None,
+            Self::NotLocked(_) => Some(
+                "run `llama-orch apply` without `--locked` once and commit `orchestrator.lock`"
+                    .to_owned(),
+            ),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The only writer of our own files: write to a temporary file beside, flush, rename, flush the
+//! folder; and the locks by which processes keep out of each other's way.
+//!
+//! What stands in the files is their modules' business. Locks are advisory `flock` locks on files
+//! that are never renamed: the kernel drops them with the last descriptor, whoever dies.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Why one of our files could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// Reading failed for a reason other than absence.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Writing failed; the file is as it was before.
+    #[error("cannot write `{path}`")]
+    Write {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The content is not what this program writes. Never taken for empty.
+    #[error("`{path}` is damaged: {why}")]
+    Damaged {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file was written by a later version of this program.
+    #[error("`{path}` has schema {found}, and this version knows {known} at most")]
+    Newer {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The schema it has.
+        found: u64,
+        /// The newest one known here.
+        known: u32,
+    },
+}
+
+impl FileError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } | Self::Write { .. } => None,
+            Self::Damaged { path, .. } => Some(format!(
+                "restore `{path}` from a backup, or move it aside and run `llama-orch plan` to see what that means"
+            )),
+            Self::Newer { .. } => {
+                Some("use the newer llama-orch that wrote it; nothing was changed".to_owned())
+            }
+        }
+    }
+}
+
+/// Reads a text; `None` when there is no such file.
+pub fn read_text(path: &Utf8Path) -> Result<Option<String>, FileError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(FileError::Damaged { path: path.to_owned(), why: "it is not UTF-8 text".to_owned() })
+        }
+        Err(source) => Err(FileError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// Reads one of our JSON files with an integer `schema`; `None` when there is no such file.
+///
+/// # Errors
+/// A newer schema and a damaged file are told apart, and neither is ever taken for absence.
+pub fn read_json<T: DeserializeOwned>(path: &Utf8Path, known: u32) -> Result<Option<T>, FileError> {
+    /// Only the part that says whether the rest can be understood.
+    #[derive(serde::Deserialize)]
+    struct Head {
+        schema: u64,
+    }
+    let Some(text) = read_text(path)? else { return Ok(None) };
+    let damaged =
+        |error: serde_json::Error| FileError::Damaged { path: path.to_owned(), why: error.to_string() };
+    let head: Head = serde_json::from_str(&text).map_err(damaged)?;
+    if head.schema > u64::from(known) {
+        return Err(FileError::Newer { path: path.to_owned(), found: head.schema, known });
+    }
+    serde_json::from_str(&text).map(Some).map_err(damaged)
+}
+
+/// Writes a value as indented JSON. See [`write`].
+pub fn write_json<T: Serialize>(path: &Utf8Path, value: &T) -> Result<(), FileError> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| FileError::Write { path: path.to_owned(), source: error.into() })?;
+    text.push('\n');
+    write(path, text.as_bytes())
+}
+
+/// Replaces a file by new content, so that after a crash either the old or the new one is there.
+/// The folder is created when it is missing.
+pub fn write(path: &Utf8Path, content: &[u8]) -> Result<(), FileError> {
+    replace(path, content).map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
+fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Utf8Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut temporary = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    // tempfile creates 0600; a file that is already there keeps the mode a person gave it.
+    if let Ok(metadata) = std::fs::metadata(path) {
+        temporary.as_file().set_permissions(metadata.permissions())?;
+    }
+    temporary.write_all(content)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// Makes renames and removals inside a folder last.
+pub fn sync_folder(folder: &Utf8Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Appends one line to a file, in one write, and flushes it.
+pub fn append_line(path: &Utf8Path, line: &str) -> Result<(), FileError> {
+    let append = || {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        file.write_all(format!("{line}\n").as_bytes())?;
+        file.sync_data()
+    };
+    append().map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
+/// An exclusive lock, held until it is dropped and, where the descriptor was inherited, until the
+/// last process that has it ends.
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+}
+
+impl FileLock {
+    /// Tries once. `None` when someone else holds it.
+    pub fn try_take(path: &Utf8Path) -> Result<Option<Self>, FileError> {
+        let failed = |source| FileError::Write { path: path.to_owned(), source };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// Tries again and again until `patience` is over. `None` when someone else still holds it.
+    ///
+    /// A look at a lock by [`is_locked`] holds it for an instant, so whoever really wants it asks
+    /// with some patience.
+    pub fn take_within(path: &Utf8Path, patience: Duration) -> Result<Option<Self>, FileError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(lock) = Self::try_take(path)? {
+                return Ok(Some(lock));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The open file, to write the holder's name into or to hand on to a child.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// Whether someone holds the lock. A file that is not there is not locked.
+pub fn is_locked(path: &Utf8Path) -> Result<bool, FileError> {
+    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(failed(source)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

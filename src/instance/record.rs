@@ -1,0 +1,184 @@
+//! `record.json`: what passes and commands want of one instance and remember about it.
+//!
+//! Written by commands and passes only, under the instance's lock; the supervisor reads it when it
+//! starts and when it is told to. What the supervisor has to say stands in `state.json`
+//! ([`super::state`]); a pass copies from there what must last.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{Change, Fingerprint, Launch, Supervision};
+use crate::release::Digest;
+
+/// The number in `schema` that this version writes.
+pub const SCHEMA: u32 = 1;
+
+/// How many distinct proven launches are kept as rollback targets.
+pub const PROVEN_KEPT: usize = 3;
+
+/// Everything in `record.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of this file's form.
+    pub schema: u32,
+    /// What the supervisor is to run; `None` when the instance is to be down.
+    #[serde(default)]
+    pub wanted: Option<Assignment>,
+    /// Launches that stayed healthy for `prove_after`, newest first, at most [`PROVEN_KEPT`].
+    #[serde(default)]
+    pub proven: Vec<RecordedLaunch>,
+    /// Launches that failed their gate and are not tried again.
+    #[serde(default)]
+    pub failed: Vec<FailedLaunch>,
+    /// A person's wish that the instance stays down.
+    #[serde(default)]
+    pub put_down: Option<PutDown>,
+    /// Whether the manifest protected it when it was last applied; lifted only by `unprotect`.
+    #[serde(default)]
+    pub protected: bool,
+    /// How long the last load took, in seconds, from the bound port to healthy.
+    #[serde(default)]
+    pub last_load: Option<f64>,
+    /// Keys of a later version, kept as they were.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            schema: SCHEMA,
+            wanted: None,
+            proven: Vec::new(),
+            failed: Vec::new(),
+            put_down: None,
+            protected: false,
+            last_load: None,
+            other: Map::new(),
+        }
+    }
+}
+
+/// What one supervisor is told to run. It never chooses anything beyond this.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Names this assignment, so that its verdict is not mistaken for that of an earlier one.
+    pub id: Uuid,
+    /// What to start (or to adopt, where it runs already).
+    pub launch: RecordedLaunch,
+    /// What to start when the gate of `launch` fails.
+    #[serde(default)]
+    pub fallback: Option<RecordedLaunch>,
+    /// Gate, restart policy and the rest.
+    #[serde(default)]
+    pub supervision: Supervision,
+}
+
+/// A launch together with what was true of this machine when it was assigned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordedLaunch {
+    /// The launch itself.
+    #[serde(flatten)]
+    pub launch: Launch,
+    /// The program, relative to the root: `bins/<uuid>/llama-server`.
+    pub program: Utf8PathBuf,
+    /// The files the launch names, as they were.
+    #[serde(default)]
+    pub facts: BTreeMap<Utf8PathBuf, FileFact>,
+}
+
+impl RecordedLaunch {
+    /// The hash of the launch's inputs together with the facts of its files.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut inputs = self.launch.inputs.clone();
+        for (path, fact) in &self.facts {
+            inputs.set(format!("file {path}"), fact.to_value());
+        }
+        inputs.fingerprint()
+    }
+
+    /// What differs from this launch to `newer`, files included.
+    pub fn changes_to(&self, newer: &Self) -> Vec<Change> {
+        let mut changes = self.launch.inputs.changes_to(&newer.launch.inputs);
+        for (path, fact) in &newer.facts {
+            // A file that this launch did not name is already a change of the inputs.
+            if let Some(old) = self.facts.get(path)
+                && old != fact
+            {
+                changes.push(Change {
+                    field: format!("file {path}"),
+                    from: Some(old.to_value()),
+                    to: Some(fact.to_value()),
+                });
+            }
+        }
+        changes
+    }
+}
+
+/// One file as a launch found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFact {
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time; absent where the content is compared instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<Timestamp>,
+    /// Salted hash of the content, for small files; the salt never leaves this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Digest>,
+}
+
+impl FileFact {
+    /// The fact as it is shown in a diff.
+    fn to_value(&self) -> Value {
+        let text = match (&self.content, &self.modified) {
+            (Some(_), _) => format!("content of {} bytes ({})", self.size, self.short_content()),
+            (None, Some(modified)) => format!("{} bytes of {modified:.0}", self.size),
+            (None, None) => format!("{} bytes", self.size),
+        };
+        Value::String(text)
+    }
+
+    fn short_content(&self) -> String {
+        self.content.map(|digest| digest.to_string()[..8].to_owned()).unwrap_or_default()
+    }
+}
+
+/// A launch that did not get through its gate, or crashed too often before it was proven.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedLaunch {
+    /// Which launch: [`RecordedLaunch::fingerprint`].
+    pub fingerprint: Fingerprint,
+    /// The build it ran, for the message.
+    pub build: crate::release::BuildName,
+    /// Why it failed.
+    pub failure: Failure,
+    /// When it failed.
+    pub at: Timestamp,
+}
+
+/// Why a launch failed, in words a person can act on, with the end of the server's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// One line, such as `exited with code 1: unknown argument --flash`.
+    pub reason: String,
+    /// The last lines the server wrote, oldest first, at most 20.
+    #[serde(default)]
+    pub log_tail: Vec<String>,
+}
+
+/// A recorded `down`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutDown {
+    /// When it was put down.
+    pub at: Timestamp,
+    /// Why, where the person said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
