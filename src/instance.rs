@@ -111,7 +111,9 @@ impl FromStr for BinaryId {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        Uuid::parse_str(text).map(Self).map_err(|_| ParseError::new(text, "a UUID"))
+        Uuid::parse_str(text)
+            .map(Self)
+            .map_err(|_| ParseError::new(text, "a UUID"))
     }
 }
 
@@ -264,10 +266,28 @@ pub enum ProbeKind {
     Rerank,
 }
 
+/// How the probe asks a server whether it is well.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckKind {
+    /// A request to [`GateSpec::path`].
+    #[default]
+    Http,
+    /// A connection to its port, nothing more.
+    Tcp,
+    /// A program that ends with code 0 when it is.
+    Custom {
+        /// The program, relative to the root or absolute.
+        script: Utf8PathBuf,
+    },
+}
+
 /// What a start must pass. Durations are written as seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GateSpec {
+    /// How the probe asks.
+    pub kind: CheckKind,
     /// The path asked until it answers with one of `expected_status`.
     pub path: String,
     /// HTTP status codes that mean healthy.
@@ -295,15 +315,16 @@ pub struct GateSpec {
 impl Default for GateSpec {
     fn default() -> Self {
         Self {
+            kind: CheckKind::Http,
             path: "/health".to_owned(),
             expected_status: vec![200],
             expected_body: None,
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
-            start_period: Duration::from_secs(60),
+            start_period: Duration::from_mins(1),
             retries: 3,
             probe: ProbeKind::None,
-            min_healthy: Duration::ZERO,
+            min_healthy: Duration::from_secs(2),
         }
     }
 }
@@ -334,7 +355,7 @@ impl Default for RestartPolicy {
             max_retries: None,
             initial_delay: Duration::from_secs(1),
             backoff_multiplier: 2.0,
-            max_delay: Duration::from_secs(300),
+            max_delay: Duration::from_mins(5),
         }
     }
 }
@@ -351,7 +372,10 @@ pub struct LogPolicy {
 
 impl Default for LogPolicy {
     fn default() -> Self {
-        Self { max_size_mb: 100, rotation: 5 }
+        Self {
+            max_size_mb: 100,
+            rotation: 5,
+        }
     }
 }
 
@@ -381,7 +405,7 @@ impl Default for Supervision {
             restart_policy: RestartPolicy::default(),
             logs: LogPolicy::default(),
             stop_timeout: Duration::from_secs(30),
-            prove_after: Duration::from_secs(600),
+            prove_after: Duration::from_mins(10),
         }
     }
 }
@@ -396,7 +420,10 @@ impl Supervision {
             }
         };
         note(self.gate != newer.gate, "healthcheck");
-        note(self.restart_policy != newer.restart_policy, "restart_policy");
+        note(
+            self.restart_policy != newer.restart_policy,
+            "restart_policy",
+        );
         note(self.logs != newer.logs, "logs");
         note(self.stop_timeout != newer.stop_timeout, "stop_timeout");
         note(self.prove_after != newer.prove_after, "rollout.prove_after");
