@@ -4,6 +4,18 @@
 //! Takes texts, not paths: reading files is left to the shell. Every mistake the texts alone show
 //! is reported at once; whatever the world decides is left to `resolve` and `plan`.
 
+mod argument;
+mod check;
+mod decode;
+mod document;
+mod excerpt;
+mod instance;
+mod layer;
+mod mistake;
+pub(crate) mod node;
+mod text;
+mod value;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -14,6 +26,11 @@ use crate::instance::{
     BinaryId, EnvironmentValue, GateSpec, InstanceName, LogPolicy, RestartPolicy,
 };
 use crate::release::{BuildName, Digest, Tag, VariantRequest, Version};
+
+pub(crate) use mistake::Collector;
+pub use mistake::{Mistake, Mistakes};
+pub(crate) use text::yaml_text;
+pub use text::{SourceText, Texts};
 
 /// Everything the manifest says.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +49,17 @@ pub struct Manifest {
     pub watch: Watch,
     /// The command told about events, as argv; empty for none.
     pub notify: Vec<String>,
+}
+
+impl Manifest {
+    /// Reads and checks the texts of a manifest.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake that the texts alone show, each with its place.
+    pub fn parse(texts: &Texts) -> Result<Self, Mistakes> {
+        document::parse(texts)
+    }
 }
 
 /// One instance as written.
@@ -164,7 +192,7 @@ pub enum GpuBackend {
     Cuda,
     /// Metal.
     Metal,
-    /// ROCm, which older files call `hip`.
+    /// `ROCm`, which older files call `hip`.
     Rocm,
     /// Intel's SYCL.
     Sycl,
@@ -177,8 +205,8 @@ pub struct Gpu {
     pub backend: Option<GpuBackend>,
     /// The device's number in that backend's list; becomes `--device <Backend>N`.
     pub device_id: Option<u32>,
-    /// Layers to offload; passed as `--n-gpu-layers` where set.
-    pub layers: Option<u32>,
+    /// Layers to offload; passed as `--n-gpu-layers` where set. -1 leaves it to the server.
+    pub layers: Option<i32>,
     /// Whether a start without that device fails its gate.
     pub require: bool,
 }
@@ -241,8 +269,21 @@ pub struct Source {
     pub token_env: String,
 }
 
+impl Default for Source {
+    fn default() -> Self {
+        Self {
+            repository: "ggml-org/llama.cpp".to_owned(),
+            api: Url::parse("https://api.github.com").expect("a URL of our own is well formed"),
+            mirror: None,
+            directory: None,
+            token_env: "GITHUB_TOKEN".to_owned(),
+        }
+    }
+}
+
 /// What `watch` may do by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Watch {
     /// Install builds.
     pub install: bool,
@@ -257,3 +298,6 @@ pub struct Watch {
     /// Time between two passes when nothing happens.
     pub resync: Duration,
 }
+
+#[cfg(test)]
+mod tests;
