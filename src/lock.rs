@@ -1,1 +1,341 @@
-//! `orchestrator.lock`.
+//! `orchestrator.lock`: which build a floating pin stands for, and what every archive of it must
+//! hash to, on every platform.
+//!
+//! Pure; written by this program and kept in git. It holds no fact of a machine and no minted id.
+//! Which archives belong into it is decided by whoever resolves a pin.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::instance::InstanceName;
+use crate::manifest::node::{self, Entry, Kind, Node};
+use crate::manifest::{Collector, Mistakes, SourceText, yaml_text};
+use crate::release::{Digest, Tag};
+
+/// The number in `schema` that this version writes.
+pub const SCHEMA: u32 = 1;
+
+const HEADER: &str = "\
+# Written by llama-orch, read by every machine: commit it together with orchestrator.yaml.
+# `llama-orch update` moves the pins; do not edit it by hand.
+";
+
+/// Everything in `orchestrator.lock`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lock {
+    /// The build each floating pin stands for.
+    pub pins: BTreeMap<InstanceName, Tag>,
+    /// The archives of each build by their file names: those with a server, and `cudart` ones.
+    pub assets: BTreeMap<Tag, BTreeMap<String, LockedAsset>>,
+    /// Archives that come from a `source_url`, by that URL.
+    pub archives: BTreeMap<String, LockedAsset>,
+    /// Keys of a later version, kept as they were.
+    other: Map<String, Value>,
+}
+
+/// One archive that has been seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedAsset {
+    /// What it must hash to.
+    pub sha256: Digest,
+    /// Size in bytes; may be unknown for an archive that comes from a URL.
+    pub size: Option<u64>,
+    /// Keys of a later version, kept as they were.
+    other: Map<String, Value>,
+}
+
+impl LockedAsset {
+    /// An archive with this digest and, where known, this size in bytes.
+    pub fn new(sha256: Digest, size: Option<u64>) -> Self {
+        Self {
+            sha256,
+            size,
+            other: Map::new(),
+        }
+    }
+}
+
+/// Why a lock cannot be used. Never a reason to go on as if there were none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// It is not what this program writes.
+    #[error("{0}")]
+    Damaged(Mistakes),
+    /// It was written by a later version.
+    #[error("`{name}` has schema {found}, and this llama-orch knows {SCHEMA}")]
+    Newer {
+        /// The file.
+        name: String,
+        /// The schema it has.
+        found: u64,
+    },
+}
+
+impl LockError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Damaged(_) => "put it right by hand, or bring the last good one back with \
+                                 `git checkout HEAD -- orchestrator.lock`"
+                .to_owned(),
+            Self::Newer { .. } => "upgrade llama-orch on this machine".to_owned(),
+        })
+    }
+}
+
+impl Lock {
+    /// Reads a lock; `name` is what it is called in messages.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Damaged`] for anything this program would not have written, an empty text
+    /// included; [`LockError::Newer`] for one of a later version.
+    pub fn parse(name: &str, text: &str) -> Result<Self, LockError> {
+        let source = SourceText::new(name, text);
+        let mut mistakes = Collector::default();
+        let file = mistakes.add_file(&source);
+        let root = node::read(&source, file, &mut mistakes);
+        let mut reader = Reader { mistakes };
+        let lock = root.as_ref().map(|root| {
+            let schema = reader.schema(root);
+            if let Some(found) = schema.filter(|found| *found > u64::from(SCHEMA)) {
+                return Err(LockError::Newer {
+                    name: name.to_owned(),
+                    found,
+                });
+            }
+            Ok(reader.lock(root))
+        });
+        match lock.transpose()? {
+            Some(lock) if reader.mistakes.is_empty() => Ok(lock),
+            _ => Err(LockError::Damaged(reader.mistakes.into_mistakes())),
+        }
+    }
+
+    /// The text of the lock: sorted, one entry a line, the same for the same content.
+    pub fn print(&self) -> String {
+        let mut text = format!("{HEADER}schema: {SCHEMA}\n");
+        let mut line = |line: String| {
+            text.push_str(&line);
+            text.push('\n');
+        };
+        if !self.pins.is_empty() {
+            line("pins:".to_owned());
+            for (instance, tag) in &self.pins {
+                line(format!("  {}: {tag}", yaml_text(instance.as_str())));
+            }
+        }
+        if !self.assets.is_empty() {
+            line("assets:".to_owned());
+            for (tag, assets) in &self.assets {
+                if assets.is_empty() {
+                    line(format!("  {tag}: {{}}"));
+                    continue;
+                }
+                line(format!("  {tag}:"));
+                for (name, asset) in assets {
+                    line(format!("    {}: {}", yaml_text(name), asset.print()));
+                }
+            }
+        }
+        if !self.archives.is_empty() {
+            line("archives:".to_owned());
+            for (url, asset) in &self.archives {
+                line(format!("  {}: {}", yaml_text(url), asset.print()));
+            }
+        }
+        for (key, value) in &self.other {
+            line(format!("{}: {value}", yaml_text(key)));
+        }
+        text
+    }
+}
+
+impl LockedAsset {
+    fn print(&self) -> String {
+        let mut fields = vec![format!("sha256: {}", self.sha256)];
+        fields.extend(self.size.map(|size| format!("size: {size}")));
+        // JSON is YAML: what a later version wrote is printed without knowing its form.
+        fields.extend(
+            self.other
+                .iter()
+                .map(|(key, value)| format!("{}: {value}", Value::String(key.clone()))),
+        );
+        format!("{{ {} }}", fields.join(", "))
+    }
+}
+
+struct Reader<'a> {
+    mistakes: Collector<'a>,
+}
+
+impl Reader<'_> {
+    fn schema(&mut self, root: &Node) -> Option<u64> {
+        let schema = root.get("schema");
+        let number = schema
+            .and_then(plain_text)
+            .and_then(|text| text.parse().ok());
+        if number.is_none() {
+            let span = schema.unwrap_or(root).span;
+            self.mistakes
+                .push(span, "a lock begins with `schema: 1`", None);
+        }
+        number
+    }
+
+    fn lock(&mut self, root: &Node) -> Lock {
+        let mut lock = Lock::default();
+        for Entry { key, value, .. } in root.map().unwrap_or_default() {
+            match key.as_str() {
+                "schema" => {}
+                "pins" => lock.pins = self.pins(value),
+                "assets" => {
+                    for entry in self.entries("assets", value) {
+                        if let Some(tag) = self.parsed::<Tag>(&entry.key, entry) {
+                            let assets = self.assets(&entry.key, &entry.value, true);
+                            lock.assets.insert(tag, assets);
+                        }
+                    }
+                }
+                "archives" => lock.archives = self.assets("archives", value, false),
+                _ => {
+                    lock.other.insert(key.clone(), to_json(value));
+                }
+            }
+        }
+        lock
+    }
+
+    fn pins(&mut self, node: &Node) -> BTreeMap<InstanceName, Tag> {
+        let mut pins = BTreeMap::new();
+        for entry in self.entries("pins", node) {
+            let name = self.parsed(&entry.key, entry);
+            let tag = entry
+                .value
+                .scalar()
+                .map(|scalar| scalar.text.clone())
+                .unwrap_or_default();
+            let tag = self.parsed(&tag, entry);
+            if let (Some(name), Some(tag)) = (name, tag) {
+                pins.insert(name, tag);
+            }
+        }
+        pins
+    }
+
+    fn assets(&mut self, what: &str, node: &Node, sized: bool) -> BTreeMap<String, LockedAsset> {
+        let mut assets = BTreeMap::new();
+        for entry in self.entries(what, node) {
+            if let Some(asset) = self.asset(entry, sized) {
+                assets.insert(entry.key.clone(), asset);
+            }
+        }
+        assets
+    }
+
+    fn asset(&mut self, entry: &Entry, sized: bool) -> Option<LockedAsset> {
+        let mut sha256 = None;
+        let mut size = None;
+        let mut other = Map::new();
+        for field in self.entries(&entry.key, &entry.value) {
+            let text = field
+                .value
+                .scalar()
+                .map(|scalar| scalar.text.as_str())
+                .unwrap_or_default();
+            match field.key.as_str() {
+                "sha256" => sha256 = Some(self.parsed(text, field)?),
+                "size" => {
+                    let Ok(number) = text.parse() else {
+                        self.mistakes.push(
+                            field.value.span,
+                            "`size` wants a number of bytes",
+                            None,
+                        );
+                        return None;
+                    };
+                    size = Some(number);
+                }
+                _ => {
+                    other.insert(field.key.clone(), to_json(&field.value));
+                }
+            }
+        }
+        if size.is_none() && sized {
+            self.mistakes
+                .push(entry.span, format!("`{}` has no `size`", entry.key), None);
+        }
+        let Some(sha256) = sha256 else {
+            self.mistakes
+                .push(entry.span, format!("`{}` has no `sha256`", entry.key), None);
+            return None;
+        };
+        Some(LockedAsset {
+            sha256,
+            size,
+            other,
+        })
+    }
+
+    /// The entries of a mapping; an empty value has none.
+    fn entries<'n>(&mut self, what: &str, node: &'n Node) -> &'n [Entry] {
+        if node.is_null() {
+            return &[];
+        }
+        node.map().unwrap_or_else(|| {
+            self.mistakes
+                .push(node.span, format!("`{what}` wants a mapping"), None);
+            &[]
+        })
+    }
+
+    fn parsed<T>(&mut self, text: &str, entry: &Entry) -> Option<T>
+    where
+        T: std::str::FromStr,
+        T::Err: std::fmt::Display,
+    {
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let span = if text == entry.key {
+                    entry.span
+                } else {
+                    entry.value.span
+                };
+                self.mistakes.push(span, error.to_string(), None);
+                None
+            }
+        }
+    }
+}
+
+fn plain_text(node: &Node) -> Option<&str> {
+    node.scalar()
+        .filter(|scalar| scalar.plain)
+        .map(|scalar| scalar.text.as_str())
+}
+
+/// A value as JSON, which is how a key of a later version is kept.
+fn to_json(node: &Node) -> Value {
+    match &node.kind {
+        Kind::List(items) => items.iter().map(to_json).collect(),
+        Kind::Map(entries) => Value::Object(
+            entries
+                .iter()
+                .map(|entry| (entry.key.clone(), to_json(&entry.value)))
+                .collect(),
+        ),
+        Kind::Scalar(_) if node.is_null() => Value::Null,
+        Kind::Scalar(scalar) if scalar.plain => match scalar.text.as_str() {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            text => text.parse().map_or_else(|_| text.into(), Value::Number),
+        },
+        Kind::Scalar(scalar) => scalar.text.as_str().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
