@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::instance::InstanceName;
 use crate::manifest::node::{self, Entry, Kind, Node};
-use crate::manifest::{Collector, Mistakes, SourceText, yaml_text};
+use crate::manifest::{Collector, Mistakes, ReleaseRequest, SourceText, yaml_text};
 use crate::release::{Digest, Tag};
 
 /// The number in `schema` that this version writes.
@@ -18,20 +18,30 @@ pub const SCHEMA: u32 = 1;
 
 const HEADER: &str = "\
 # Written by llama-orch, read by every machine: commit it together with orchestrator.yaml.
-# `llama-orch update` moves the pins; do not edit it by hand.
+# To move a floating pin, take its line out of `pins` and run `llama-orch apply`.
 ";
 
 /// Everything in `orchestrator.lock`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
     /// The build each floating pin stands for.
-    pub pins: BTreeMap<InstanceName, Tag>,
+    pub pins: BTreeMap<InstanceName, LockedPin>,
     /// The archives of each build by their file names: those with a server, and `cudart` ones.
     pub assets: BTreeMap<Tag, BTreeMap<String, LockedAsset>>,
     /// Archives that come from a `source_url`, by that URL.
     pub archives: BTreeMap<String, LockedAsset>,
     /// Keys of a later version, kept as they were.
     other: Map<String, Value>,
+}
+
+/// What a floating pin stands for. The version is kept beside the tag, so that a pin which is
+/// rewritten from `stable` to `nightly` is resolved anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedPin {
+    /// The version as it was written: `stable`, `nightly` or `vX.Y.Z`.
+    pub version: String,
+    /// The build it stood for.
+    pub tag: Tag,
 }
 
 /// One archive that has been seen.
@@ -123,8 +133,10 @@ impl Lock {
         };
         if !self.pins.is_empty() {
             line("pins:".to_owned());
-            for (instance, tag) in &self.pins {
-                line(format!("  {}: {tag}", yaml_text(instance.as_str())));
+            for (instance, pin) in &self.pins {
+                let LockedPin { version, tag } = pin;
+                let instance = yaml_text(instance.as_str());
+                line(format!("  {instance}: {{ version: {version}, tag: {tag} }}"));
             }
         }
         if !self.assets.is_empty() {
@@ -208,18 +220,35 @@ impl Reader<'_> {
         lock
     }
 
-    fn pins(&mut self, node: &Node) -> BTreeMap<InstanceName, Tag> {
+    fn pins(&mut self, node: &Node) -> BTreeMap<InstanceName, LockedPin> {
         let mut pins = BTreeMap::new();
         for entry in self.entries("pins", node) {
             let name = self.parsed(&entry.key, entry);
-            let tag = entry
-                .value
-                .scalar()
-                .map(|scalar| scalar.text.clone())
-                .unwrap_or_default();
-            let tag = self.parsed(&tag, entry);
-            if let (Some(name), Some(tag)) = (name, tag) {
-                pins.insert(name, tag);
+            let mut version = None;
+            let mut tag = None;
+            for field in self.entries(&entry.key, &entry.value) {
+                let text = field
+                    .value
+                    .scalar()
+                    .map(|scalar| scalar.text.clone())
+                    .unwrap_or_default();
+                match field.key.as_str() {
+                    "version" => version = self.parsed::<ReleaseRequest>(&text, field),
+                    "tag" => tag = self.parsed(&text, field),
+                    _ => {}
+                }
+            }
+            match (name, version, tag) {
+                (Some(name), Some(version), Some(tag)) => {
+                    let version = version.to_string();
+                    pins.insert(name, LockedPin { version, tag });
+                }
+                (None, ..) => {}
+                _ => self.mistakes.push(
+                    entry.value.span,
+                    "a pin is written as `{ version: stable, tag: b9553 }`",
+                    None,
+                ),
             }
         }
         pins

@@ -17,6 +17,8 @@ mod text;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -25,7 +27,7 @@ use url::Url;
 use crate::instance::{
     BinaryId, EnvironmentValue, GateSpec, InstanceName, LogPolicy, RestartPolicy,
 };
-use crate::release::{BuildName, Digest, Tag, VariantRequest, Version};
+use crate::release::{BuildName, Digest, ParseError, Tag, VariantRequest, Version};
 
 pub(crate) use mistake::Collector;
 pub use mistake::{Mistake, Mistakes};
@@ -136,6 +138,36 @@ pub enum ReleaseRequest {
     Version(Version),
     /// A build made elsewhere, by the name it was registered under (or, with a `source_url`, is to be).
     Named(BuildName),
+}
+
+impl fmt::Display for ReleaseRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stable => f.write_str("stable"),
+            Self::Nightly => f.write_str("nightly"),
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Version(version) => version.fmt(f),
+            Self::Named(name) => name.fmt(f),
+        }
+    }
+}
+
+impl FromStr for ReleaseRequest {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        if let Ok(tag) = text.parse() {
+            return Ok(Self::Tag(tag));
+        }
+        if let Ok(version) = text.parse() {
+            return Ok(Self::Version(version));
+        }
+        match text {
+            "stable" | "latest" => Ok(Self::Stable),
+            "nightly" => Ok(Self::Nightly),
+            _ => text.parse().map(Self::Named),
+        }
+    }
 }
 
 /// The model of an instance.

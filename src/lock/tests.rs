@@ -3,8 +3,8 @@ use super::*;
 #[test]
 fn a_lock_is_read_as_it_was_printed() {
     let mut lock = Lock::default();
-    lock.pins
-        .insert("chat".parse().expect("a name"), Tag::new(9553));
+    let pin = LockedPin { version: "stable".to_owned(), tag: Tag::new(9553) };
+    lock.pins.insert("chat".parse().expect("a name"), pin);
     let asset = LockedAsset::new(Digest::of("x"), Some(31_255_000));
     let name = "llama-b9553-bin-ubuntu-x64.tar.gz".to_owned();
     lock.assets
@@ -16,10 +16,10 @@ fn a_lock_is_read_as_it_was_printed() {
         .insert(url, LockedAsset::new(Digest::of("y"), None));
     insta::assert_snapshot!(lock.print(), @r"
     # Written by llama-orch, read by every machine: commit it together with orchestrator.yaml.
-    # `llama-orch update` moves the pins; do not edit it by hand.
+    # To move a floating pin, take its line out of `pins` and run `llama-orch apply`.
     schema: 1
     pins:
-      chat: b9553
+      chat: { version: stable, tag: b9553 }
     assets:
       b9553:
         llama-b9553-bin-ubuntu-x64.tar.gz: { sha256: 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881, size: 31255000 }
