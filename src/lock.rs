@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::instance::InstanceName;
-use crate::manifest::node::{self, Entry, Kind, Node};
+use crate::manifest::node::{self, Entry, Node};
 use crate::manifest::{Collector, Mistakes, ReleaseRequest, SourceText, yaml_text};
 use crate::release::{Digest, Tag};
 
@@ -32,6 +32,8 @@ pub struct Lock {
     pub archives: BTreeMap<String, LockedAsset>,
     /// Keys of a later version, kept as they were.
     other: Map<String, Value>,
+    /// The same within pins.
+    other_of_pins: BTreeMap<InstanceName, Map<String, Value>>,
 }
 
 /// What a floating pin stands for. The version is kept beside the tag, so that a pin which is
@@ -134,9 +136,21 @@ impl Lock {
         if !self.pins.is_empty() {
             line("pins:".to_owned());
             for (instance, pin) in &self.pins {
-                let LockedPin { version, tag } = pin;
-                let instance = yaml_text(instance.as_str());
-                line(format!("  {instance}: {{ version: {version}, tag: {tag} }}"));
+                let mut fields = vec![
+                    format!("version: {}", yaml_text(&pin.version)),
+                    format!("tag: {}", pin.tag),
+                ];
+                fields.extend(
+                    self.other_of_pins
+                        .get(instance)
+                        .into_iter()
+                        .flat_map(other_fields),
+                );
+                line(format!(
+                    "  {}: {{ {} }}",
+                    yaml_text(instance.as_str()),
+                    fields.join(", ")
+                ));
             }
         }
         if !self.assets.is_empty() {
@@ -169,14 +183,16 @@ impl LockedAsset {
     fn print(&self) -> String {
         let mut fields = vec![format!("sha256: {}", self.sha256)];
         fields.extend(self.size.map(|size| format!("size: {size}")));
-        // JSON is YAML: what a later version wrote is printed without knowing its form.
-        fields.extend(
-            self.other
-                .iter()
-                .map(|(key, value)| format!("{}: {value}", Value::String(key.clone()))),
-        );
+        fields.extend(other_fields(&self.other));
         format!("{{ {} }}", fields.join(", "))
     }
+}
+
+/// Fields of a later version as they are printed: JSON is YAML, whatever their form.
+fn other_fields(other: &Map<String, Value>) -> impl Iterator<Item = String> {
+    other
+        .iter()
+        .map(|(key, value)| format!("{}: {value}", Value::from(key.as_str())))
 }
 
 struct Reader<'a> {
@@ -202,7 +218,7 @@ impl Reader<'_> {
         for Entry { key, value, .. } in root.map().unwrap_or_default() {
             match key.as_str() {
                 "schema" => {}
-                "pins" => lock.pins = self.pins(value),
+                "pins" => self.pins(value, &mut lock),
                 "assets" => {
                     for entry in self.entries("assets", value) {
                         if let Some(tag) = self.parsed::<Tag>(&entry.key, entry) {
@@ -213,45 +229,47 @@ impl Reader<'_> {
                 }
                 "archives" => lock.archives = self.assets("archives", value, false),
                 _ => {
-                    lock.other.insert(key.clone(), to_json(value));
+                    lock.other.insert(key.clone(), value.to_json());
                 }
             }
         }
         lock
     }
 
-    fn pins(&mut self, node: &Node) -> BTreeMap<InstanceName, LockedPin> {
-        let mut pins = BTreeMap::new();
+    fn pins(&mut self, node: &Node, lock: &mut Lock) {
         for entry in self.entries("pins", node) {
-            let name = self.parsed(&entry.key, entry);
+            let name = self.parsed::<InstanceName>(&entry.key, entry);
             let mut version = None;
             let mut tag = None;
+            let mut other = Map::new();
             for field in self.entries(&entry.key, &entry.value) {
-                let text = field
-                    .value
-                    .scalar()
-                    .map(|scalar| scalar.text.clone())
-                    .unwrap_or_default();
+                let text = field.value.scalar().map(|scalar| scalar.text.as_str());
+                let text = text.unwrap_or_default();
                 match field.key.as_str() {
-                    "version" => version = self.parsed::<ReleaseRequest>(&text, field),
-                    "tag" => tag = self.parsed(&text, field),
-                    _ => {}
+                    "version" => version = self.parsed::<ReleaseRequest>(text, field),
+                    "tag" => tag = self.parsed(text, field),
+                    _ => {
+                        other.insert(field.key.clone(), field.value.to_json());
+                    }
                 }
             }
-            match (name, version, tag) {
-                (Some(name), Some(version), Some(tag)) => {
-                    let version = version.to_string();
-                    pins.insert(name, LockedPin { version, tag });
-                }
-                (None, ..) => {}
-                _ => self.mistakes.push(
-                    entry.value.span,
-                    "a pin is written as `{ version: stable, tag: b9553 }`",
-                    None,
-                ),
+            let Some(name) = name else { continue };
+            let (Some(version), Some(tag)) = (version, tag) else {
+                let message = "a pin is written as `{ version: stable, tag: b9553 }`";
+                self.mistakes.push(entry.value.span, message, None);
+                continue;
+            };
+            lock.pins.insert(
+                name.clone(),
+                LockedPin {
+                    version: version.to_string(),
+                    tag,
+                },
+            );
+            if !other.is_empty() {
+                lock.other_of_pins.insert(name, other);
             }
         }
-        pins
     }
 
     fn assets(&mut self, what: &str, node: &Node, sized: bool) -> BTreeMap<String, LockedAsset> {
@@ -288,7 +306,7 @@ impl Reader<'_> {
                     size = Some(number);
                 }
                 _ => {
-                    other.insert(field.key.clone(), to_json(&field.value));
+                    other.insert(field.key.clone(), field.value.to_json());
                 }
             }
         }
@@ -344,26 +362,6 @@ fn plain_text(node: &Node) -> Option<&str> {
     node.scalar()
         .filter(|scalar| scalar.plain)
         .map(|scalar| scalar.text.as_str())
-}
-
-/// A value as JSON, which is how a key of a later version is kept.
-fn to_json(node: &Node) -> Value {
-    match &node.kind {
-        Kind::List(items) => items.iter().map(to_json).collect(),
-        Kind::Map(entries) => Value::Object(
-            entries
-                .iter()
-                .map(|entry| (entry.key.clone(), to_json(&entry.value)))
-                .collect(),
-        ),
-        Kind::Scalar(_) if node.is_null() => Value::Null,
-        Kind::Scalar(scalar) if scalar.plain => match scalar.text.as_str() {
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            text => text.parse().map_or_else(|_| text.into(), Value::Number),
-        },
-        Kind::Scalar(scalar) => scalar.text.as_str().into(),
-    }
 }
 
 #[cfg(test)]
