@@ -13,6 +13,8 @@ mod instance;
 mod layer;
 mod mistake;
 pub(crate) mod node;
+pub mod schema;
+mod show;
 mod text;
 mod value;
 
@@ -31,6 +33,7 @@ use crate::release::{BuildName, Digest, ParseError, Tag, VariantRequest, Version
 
 pub(crate) use mistake::Collector;
 pub use mistake::{Mistake, Mistakes};
+pub use show::show;
 pub(crate) use text::yaml_text;
 pub use text::{SourceText, Texts};
 

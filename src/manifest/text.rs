@@ -148,7 +148,12 @@ pub(crate) fn yaml_text(text: &str) -> String {
     let word =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '.' | '-' | '+' | '@');
     let inner = |c: char| word(c) || matches!(c, ':' | '=' | '%' | '~');
-    let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'));
+    // `-x` is an option, `-1` a number, and `---` a new document.
+    let bare = text
+        .strip_prefix("--")
+        .or_else(|| text.strip_prefix('-'))
+        .unwrap_or(text);
+    let starts_well = bare.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'));
     let inferred = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let inferred = inferred.contains(&text.to_ascii_lowercase().as_str());
     if starts_well && !inferred && !text.ends_with(':') && text.chars().all(inner) {

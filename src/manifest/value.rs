@@ -242,7 +242,11 @@ pub(super) fn word<T: Copy>(
         }
         let names = words.iter().map(|(name, _)| *name);
         let wanted: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
-        let fault = Fault::wants(&wanted.join(", "), node);
+        let wanted = match &wanted[..] {
+            [one, other] => format!("{one} or {other}"),
+            _ => format!("one of {}", wanted.join(", ")),
+        };
+        let fault = Fault::wants(&wanted, node);
         let near = found
             .map(|found| suggest(found, names))
             .filter(|hint| hint.starts_with("did"));
