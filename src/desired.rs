@@ -1,8 +1,11 @@
 //! The state the machine should be in, with every choice made, and the questions that have to be
 //! answered before it can be said.
 //!
-//! Pure. [`resolve`] turns what was written into what is wanted; asking the questions it leaves
+//! Pure. [`resolve::resolve`] turns what was written into what is wanted; asking the questions it leaves
 //! open is the shell's business.
+
+pub mod argv;
+pub mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +32,23 @@ pub struct Desired {
     pub retention: Retention,
     /// Instances that are not removed even when they leave the manifest.
     pub protect: BTreeSet<InstanceName>,
+    /// Whether a person agreed to remove every instance, or most of them, at once.
+    pub allow_empty: bool,
+}
+
+impl Desired {
+    /// A desired state that knows of no instance. Only for looking: as a wish it would remove
+    /// everything, which is why planning from it needs [`Desired::allow_empty`].
+    pub fn nothing() -> Self {
+        Self {
+            binaries: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            rollout: RolloutOrder { max_parallel: 1, start_parallel: 4, canary: None },
+            retention: Retention { keep: usize::MAX, prune: false },
+            protect: BTreeSet::new(),
+            allow_empty: false,
+        }
+    }
 }
 
 /// A build some instance is pinned to.

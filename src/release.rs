@@ -108,6 +108,11 @@ impl FromStr for Version {
 pub struct BuildName(String);
 
 impl BuildName {
+    /// What the legacy `bin/llama-server` is called.
+    pub fn legacy() -> Self {
+        Self("legacy".to_owned())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -41,6 +41,13 @@ pub struct Record {
     /// Whether the manifest protected it when it was last applied; lifted only by `unprotect`.
     #[serde(default)]
     pub protected: bool,
+    /// The assignment whose failure a person has pardoned: what its supervisor still says of it no
+    /// longer counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pardoned: Option<Uuid>,
+    /// The assignment whose giving up a person has pardoned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pardoned_giving_up: Option<Uuid>,
     /// How long the last load took, in seconds, from the bound port to healthy.
     #[serde(default)]
     pub last_load: Option<f64>,
@@ -58,9 +65,24 @@ impl Default for Record {
             failed: Vec::new(),
             put_down: None,
             protected: false,
+            pardoned: None,
+            pardoned_giving_up: None,
             last_load: None,
             other: Map::new(),
         }
+    }
+}
+
+impl Record {
+    /// Forgets that the supervisor of this assignment gave up.
+    pub fn pardon_giving_up(&mut self, assignment: Option<Uuid>) {
+        self.pardoned_giving_up = assignment;
+    }
+
+    /// Forgets that this assignment failed or was given up.
+    pub fn pardon(&mut self, assignment: Option<Uuid>) {
+        self.pardoned = assignment;
+        self.pardoned_giving_up = assignment;
     }
 }
 

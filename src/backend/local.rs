@@ -1,0 +1,164 @@
+//! The local machine: composes the installer, the registry and the supervisors of instances.
+//!
+//! Looking is in [`observe`], doing in [`perform`]. Neither decides: what is compared and what
+//! follows from it is the planner's.
+
+mod facts;
+mod observe;
+mod perform;
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{ActionError, Backend, Progress};
+use crate::desired::Desired;
+use crate::desired::argv::Salt;
+use crate::durable::{self, FileError, FileLock};
+use crate::instance::InstanceName;
+use crate::instance::folder::{self, InstanceFolder};
+use crate::instance::record::{self, FailedLaunch, PROVEN_KEPT, Record};
+use crate::instance::state::{self, State};
+use crate::observed::Observed;
+use crate::plan::action::Action;
+use crate::reconcile::Loaded;
+use crate::release::source::AnySource;
+use crate::root::Root;
+
+/// How long a step waits for another command that works on the same instance.
+const INSTANCE_LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The local machine.
+#[derive(Debug)]
+pub struct Local {
+    root: Root,
+    /// Where builds come from; `None` for a backend that only looks and ends.
+    source: Option<AnySource>,
+    salt: Salt,
+    /// Whether the source is llama.cpp's own.
+    official: bool,
+}
+
+/// The repository whose builds report the number of their tag.
+const OFFICIAL: &str = "ggml-org/llama.cpp";
+
+impl Local {
+    /// The machine of a root that was read.
+    pub fn new(loaded: &Loaded) -> Self {
+        Self {
+            root: loaded.root.clone(),
+            source: Some(loaded.source()),
+            salt: loaded.machine.salt(),
+            official: loaded.manifest.source.repository == OFFICIAL,
+        }
+    }
+
+    /// The machine of a root whose manifest may not be readable: good for looking and ending.
+    pub fn bare(root: &Root) -> Self {
+        Self { root: root.clone(), source: None, salt: Salt::new(""), official: false }
+    }
+
+    fn folder(&self, name: &InstanceName) -> InstanceFolder {
+        InstanceFolder::new(self.root.path(), name)
+    }
+
+    /// Changes an instance's record under its lock. `change` is given the assignment its supervisor
+    /// last spoke of.
+    pub fn change_record(
+        &self,
+        name: &InstanceName,
+        change: impl FnOnce(&mut Record, Option<Uuid>),
+    ) -> Result<(), FileError> {
+        self.root.create_state()?;
+        let folder = self.folder(name);
+        let _lock = lock_instance(&folder)?;
+        let mut record = read_record(&folder)?.unwrap_or_default();
+        let before = record.clone();
+        let assignment = read_state(&folder)?.map(|state| state.assignment);
+        change(&mut record, assignment);
+        if record == before { Ok(()) } else { durable::write_json(&folder.record(), &record) }
+    }
+
+    /// Copies from what supervisors say what has to outlive them: proven and failed launches.
+    pub fn settle(&self) -> Result<(), FileError> {
+        let names = folder::list(self.root.path()).map_err(|source| FileError::Read {
+            path: self.root.state(),
+            source,
+        })?;
+        for name in names {
+            let folder = self.folder(&name);
+            // A damaged file is `observe`'s to report; the others are settled all the same.
+            let Ok(Some(state)) = read_state(&folder) else { continue };
+            let Ok(record) = read_record(&folder) else { continue };
+            let record = record.unwrap_or_default();
+            if settled(record.clone(), &state) != record {
+                self.change_record(&name, |record, _| *record = settled(record.clone(), &state))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The record with what its supervisor has to say added.
+fn settled(mut record: Record, state: &State) -> Record {
+    if state.proven {
+        let newest = record.proven.first().map(record::RecordedLaunch::fingerprint);
+        let runs = state.runs();
+        if newest != Some(runs) {
+            record.proven.retain(|launch| launch.fingerprint() != runs);
+            record.proven.insert(0, state.launch.clone());
+            record.proven.truncate(PROVEN_KEPT);
+        }
+    }
+    if let Some(failed) = failed_of(&record, state)
+        && !record.failed.iter().any(|known| known.fingerprint == failed.fingerprint)
+    {
+        record.failed.push(failed.clone());
+        let excess = record.failed.len().saturating_sub(FAILED_KEPT);
+        record.failed.drain(..excess);
+    }
+    if state.load.is_some() {
+        record.last_load = state.load;
+    }
+    record
+}
+
+/// How many failed launches are remembered of one instance.
+const FAILED_KEPT: usize = 20;
+
+/// The failure a supervisor speaks of, unless a person has pardoned it.
+fn failed_of<'a>(record: &Record, state: &'a State) -> Option<&'a FailedLaunch> {
+    state.failed.as_ref().filter(|_| record.pardoned != Some(state.assignment))
+}
+
+fn lock_instance(folder: &InstanceFolder) -> Result<FileLock, FileError> {
+    let path = folder.instance_lock();
+    folder
+        .create()
+        .map_err(|source| FileError::Write { path: folder.path().to_owned(), source })?;
+    FileLock::take_within(&path, INSTANCE_LOCK_PATIENCE)?.ok_or_else(|| FileError::Write {
+        path,
+        source: std::io::Error::new(
+            std::io::ErrorKind::WouldBlock,
+            "another llama-orch works on this instance",
+        ),
+    })
+}
+
+fn read_record(folder: &InstanceFolder) -> Result<Option<Record>, FileError> {
+    durable::read_json(&folder.record(), record::SCHEMA)
+}
+
+fn read_state(folder: &InstanceFolder) -> Result<Option<State>, FileError> {
+    durable::read_json(&folder.state(), state::SCHEMA)
+}
+
+impl Backend for Local {
+    async fn observe(&self, desired: &Desired) -> Observed {
+        self.look(desired)
+    }
+
+    async fn perform(&self, action: &Action, progress: &dyn Progress) -> Result<(), ActionError> {
+        self.act(action, progress).await
+    }
+}

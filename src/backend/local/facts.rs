@@ -1,0 +1,123 @@
+//! The files and variables a launch names, as they are on this machine.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use crate::desired::argv::{Salt, is_secret};
+use crate::instance::record::{FileFact, RecordedLaunch};
+use crate::instance::{BinaryId, EnvironmentValue, FileRole, Launch};
+use crate::plan::MODEL_STILL_FOR;
+use crate::registry::Registry;
+use crate::root::Root;
+
+/// A file whose content is compared may be no larger; a larger one is compared like a model.
+const CONTENT_LIMIT: u64 = 1 << 20;
+
+/// What stands before the names of variables that carry a manifest's literal secrets to a
+/// supervisor: its record must not hold them.
+const CARRIED: &str = "LLAMA_ORCH_SECRET_";
+
+/// A launch as it is, or would be, assigned on this machine, and what it needs and does not find.
+pub(super) struct Located {
+    /// The launch with the program and the facts of its files.
+    pub(super) launch: RecordedLaunch,
+    /// What is not there, in words.
+    pub(super) missing: Vec<String>,
+    /// Variables the supervisor has to be given.
+    pub(super) carried: BTreeMap<String, String>,
+}
+
+/// Looks up everything a launch names.
+pub(super) fn locate(root: &Root, registry: &Registry, launch: &Launch, salt: &Salt) -> Located {
+    let mut missing = Vec::new();
+    let mut facts = BTreeMap::new();
+    for (path, role) in &launch.files {
+        let full = root.path().join(path);
+        match (std::fs::metadata(&full), role) {
+            (Ok(metadata), FileRole::Directory) if metadata.is_dir() => {}
+            (Ok(metadata), FileRole::Model | FileRole::Content) if metadata.is_file() => {
+                facts.insert(path.clone(), fact(&full, &metadata, *role, salt));
+            }
+            (Ok(_), FileRole::Directory) => missing.push(format!("`{path}` is not a folder")),
+            (Ok(_), FileRole::Model | FileRole::Content) => {
+                missing.push(format!("`{path}` is not a file"));
+            }
+            (Err(error), FileRole::Model) if is_absent(&error) => {
+                missing.push(format!("model `{path}` is not there"));
+            }
+            (Err(error), _) if is_absent(&error) => missing.push(format!("`{path}` is not there")),
+            (Err(error), _) => missing.push(format!("`{path}` cannot be looked at: {error}")),
+        }
+    }
+    let mut launch = launch.clone();
+    let mut carried = BTreeMap::new();
+    for (name, value) in &mut launch.environment {
+        if let EnvironmentValue::Literal(text) = value
+            && is_secret(name)
+        {
+            let carrier = format!("{CARRIED}{name}");
+            carried.insert(carrier.clone(), std::mem::take(text));
+            *value = EnvironmentValue::FromEnv(carrier);
+        }
+    }
+    for value in launch.environment.values().chain(&launch.api_key) {
+        if let EnvironmentValue::FromEnv(name) = value
+            && !carried.contains_key(name)
+            && std::env::var_os(name).is_none()
+        {
+            missing.push(format!("the environment variable `{name}` is not set"));
+        }
+    }
+    let program = program(root, registry, launch.binary);
+    Located { launch: RecordedLaunch { launch, program, facts }, missing, carried }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+/// The program of a build, relative to the root where it lies below it.
+pub(super) fn program(root: &Root, registry: &Registry, id: BinaryId) -> Utf8PathBuf {
+    let below = |path: Utf8PathBuf| path.strip_prefix(root.path()).map_or(path.clone(), Utf8Path::to_owned);
+    if id == BinaryId::LEGACY {
+        return below(root.legacy_server());
+    }
+    let entry = registry.get(id).and_then(|entry| entry.program().ok());
+    let within = entry.unwrap_or_else(|| Utf8PathBuf::from(id.to_string()).join("llama-server"));
+    below(root.bins().join(within))
+}
+
+fn fact(path: &Utf8Path, metadata: &Metadata, role: FileRole, salt: &Salt) -> FileFact {
+    let content = (role == FileRole::Content && metadata.len() <= CONTENT_LIMIT)
+        .then(|| std::fs::read(path).ok())
+        .flatten()
+        .map(|bytes| salt.hash(bytes));
+    let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+    FileFact {
+        size: metadata.len(),
+        modified: modified.filter(|_| content.is_none()),
+        content,
+    }
+}
+
+/// The wanted launch as it is to be compared with what runs: a model file that has changed only
+/// just now may still be being copied, and does not count yet.
+pub(super) fn settled_facts(
+    mut wanted: RecordedLaunch,
+    running: &RecordedLaunch,
+    now: Timestamp,
+) -> RecordedLaunch {
+    for (path, fact) in &mut wanted.facts {
+        let Some(old) = running.facts.get(path) else { continue };
+        if let Some(modified) = fact.modified
+            && old != fact
+            && now.duration_since(modified) < MODEL_STILL_FOR
+        {
+            *fact = old.clone();
+        }
+    }
+    wanted
+}

@@ -1,0 +1,326 @@
+//! Looks at the machine: records, states and locks of instances, installed builds, ports, space.
+//!
+//! Locks say what lives, files say what it is. Nothing is written, nothing is signalled, and no
+//! request is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::facts::{self, Located};
+use super::{Local, failed_of, read_record, read_state, settled};
+use crate::desired::{Desired, WantedInstance};
+use crate::durable;
+use crate::history::chain;
+use crate::instance::folder::{self, InstanceFolder};
+use crate::instance::record::Record;
+use crate::instance::state::{self, ExitRecord, Phase, State};
+use crate::instance::{BinaryId, InstanceName, identity, listener};
+use crate::observed::{
+    Comparison, HostFacts, Memory, Observed, ObservedBinary, ObservedInstance, ObservedServer,
+    Revision, Seen, Supervisor, Unseen, Verdict,
+};
+use crate::registry::Registry;
+use crate::release::{BuildName, Variant};
+
+impl Local {
+    /// Looks at everything that is wanted or has left a trace.
+    pub(super) fn look(&self, desired: &Desired) -> Observed {
+        let at = Timestamp::now();
+        let registry = Registry::load(&self.root.bins());
+        let empty = Registry::default();
+        let known = registry.as_ref().unwrap_or(&empty);
+        let boot = identity::boot().ok();
+        let mut names: BTreeSet<InstanceName> = desired.instances.keys().cloned().collect();
+        // A folder that cannot be listed hides instances that are not wanted; those that are wanted
+        // are looked at by name.
+        names.extend(folder::list(self.root.path()).unwrap_or_default());
+        let mut instances = BTreeMap::new();
+        let mut pids = BTreeSet::new();
+        for name in names {
+            let wanted = match desired.instances.get(&name) {
+                Some(WantedInstance::Resolved(wanted)) => Some(wanted.as_ref()),
+                Some(WantedInstance::Unresolved(_)) | None => None,
+            };
+            let located = wanted
+                .map(|wanted| facts::locate(&self.root, known, &wanted.launch, &self.salt));
+            let sight = Sight::of(&self.folder(&name));
+            pids.extend(sight.pid());
+            instances.insert(name, sight.observed(located, at, boot));
+        }
+        let ports = ports(desired, &instances, &pids);
+        Observed {
+            at,
+            host: HostFacts { free_disk: self.free_disk(), ports },
+            binaries: match &registry {
+                Ok(registry) => Seen::Known(self.binaries(registry)),
+                Err(error) => Seen::Unknown(Unseen(chain(error))),
+            },
+            instances,
+        }
+    }
+
+    fn binaries(&self, registry: &Registry) -> BTreeMap<BinaryId, ObservedBinary> {
+        let mut binaries: BTreeMap<_, _> = registry
+            .entries()
+            .iter()
+            .filter_map(|entry| {
+                let damage = match entry.program() {
+                    Ok(program) if self.root.bins().join(&program).is_file() => None,
+                    Ok(program) => Some(format!("`bins/{program}` is not there")),
+                    Err(error) => Some(error.to_string()),
+                };
+                let binary = ObservedBinary {
+                    build: entry.version.parse().ok()?,
+                    variant: entry.variant.clone(),
+                    size: entry.size_bytes,
+                    installed: entry.installed(),
+                    damage,
+                    aliases: entry.aliases.clone(),
+                    prunable: entry.folder().is_ok(),
+                };
+                Some((entry.id, binary))
+            })
+            .collect();
+        if self.root.legacy_server().is_file() {
+            let legacy = ObservedBinary {
+                build: BuildName::legacy(),
+                variant: Variant::new("unknown"),
+                size: 0,
+                installed: None,
+                damage: None,
+                aliases: Vec::new(),
+                prunable: false,
+            };
+            binaries.insert(BinaryId::LEGACY, legacy);
+        }
+        binaries
+    }
+
+    fn free_disk(&self) -> Seen<u64> {
+        match rustix::fs::statvfs(self.root.path().as_std_path()) {
+            Ok(stat) => Seen::Known(stat.f_bavail.saturating_mul(stat.f_frsize)),
+            Err(errno) => Seen::Unknown(Unseen(format!("cannot ask for free space: {errno}"))),
+        }
+    }
+}
+
+/// Who listens on the ports that something is to be started on. Our own servers are left out: what
+/// they hold stands in their launches.
+fn ports(
+    desired: &Desired,
+    instances: &BTreeMap<InstanceName, ObservedInstance>,
+    ours: &BTreeSet<u32>,
+) -> Seen<BTreeMap<u16, String>> {
+    let mut wanted = BTreeSet::new();
+    for (name, instance) in &desired.instances {
+        let WantedInstance::Resolved(instance) = instance else { continue };
+        let holds = instances
+            .get(name)
+            .and_then(|seen| seen.server.known()?.as_ref())
+            .is_some_and(|server| server.launch.launch.port == instance.launch.port);
+        if instance.enabled && !holds && !instance.launch.host.ends_with(".sock") {
+            wanted.insert(instance.launch.port);
+        }
+    }
+    if wanted.is_empty() {
+        return Seen::Known(BTreeMap::new());
+    }
+    match listener::holders(&wanted) {
+        Ok(holders) => Seen::Known(
+            holders
+                .into_iter()
+                .filter(|(_, holder)| holder.pid.is_none_or(|pid| !ours.contains(&pid)))
+                .map(|(port, holder)| (port, holder.to_string()))
+                .collect(),
+        ),
+        Err(error) => Seen::Unknown(Unseen(format!("cannot list listeners: {error}"))),
+    }
+}
+
+/// What the files and locks of one instance say, as far as they can be read.
+pub(super) struct Sight {
+    record: Result<Option<Record>, Unseen>,
+    state: Result<Option<State>, Unseen>,
+    exit: Option<ExitRecord>,
+    supervisor_lives: Result<bool, Unseen>,
+    server_lives: Result<bool, Unseen>,
+}
+
+impl Sight {
+    /// Looks at the locks first: what a file says of something that lives was written while it
+    /// lived.
+    pub(super) fn of(folder: &InstanceFolder) -> Self {
+        let unseen = |error: durable::FileError| Unseen(chain(&error));
+        Self {
+            supervisor_lives: durable::is_locked(&folder.supervisor_lock()).map_err(unseen),
+            server_lives: durable::is_locked(&folder.server_lock()).map_err(unseen),
+            state: read_state(folder).map_err(unseen),
+            record: read_record(folder).map_err(unseen),
+            exit: durable::read_json(&folder.exit(), state::SCHEMA).ok().flatten(),
+        }
+    }
+
+    /// The process id of the server, if one lives.
+    fn pid(&self) -> Option<u32> {
+        let state = self.state.as_ref().ok()?.as_ref()?;
+        Some(state.server.as_ref()?.process.as_ref()?.pid)
+    }
+
+    /// What has to be the same still when something is done about the instance.
+    pub(super) fn revision(&self) -> Revision {
+        let state = self.state.as_ref().ok().and_then(Option::as_ref);
+        let text = format!(
+            "{:?} {:?} {:?} {:?}",
+            state.map(|state| state.assignment),
+            state.and_then(|state| state.server.as_ref()).map(|server| server.nonce),
+            self.supervisor_lives,
+            self.server_lives,
+        );
+        Revision::new(text.into_bytes())
+    }
+
+    fn observed(
+        self,
+        located: Option<Located>,
+        now: Timestamp,
+        boot: Option<Uuid>,
+    ) -> ObservedInstance {
+        let revision = self.revision();
+        let Self { record, state, exit, supervisor_lives, server_lives } = self;
+        let state_known = state.as_ref().ok().and_then(Option::as_ref);
+        let (wanted, missing) = match located {
+            Some(located) => (Some(located.launch), located.missing),
+            None => (None, Vec::new()),
+        };
+        let comparison = match (state_known, &wanted) {
+            (Some(state), Some(wanted)) => {
+                let wanted = facts::settled_facts(wanted.clone(), &state.launch, now);
+                match state.launch.changes_to(&wanted) {
+                    changes if changes.is_empty() => Comparison::Match,
+                    changes => Comparison::Differs(changes),
+                }
+            }
+            _ => Comparison::Match,
+        };
+        let failed = match (&record, &wanted) {
+            (Ok(record), Some(wanted)) => {
+                let record = record.clone().unwrap_or_default();
+                let fingerprint = wanted.fingerprint();
+                let told = state_known.and_then(|state| failed_of(&record, state));
+                told.into_iter()
+                    .chain(&record.failed)
+                    .find(|failed| failed.fingerprint == fingerprint)
+                    .cloned()
+            }
+            _ => None,
+        };
+        let memory = match &record {
+            Err(why) => Seen::Unknown(why.clone()),
+            Ok(record) => Seen::Known(memory(record.as_ref(), state_known, exit.as_ref(), boot)),
+        };
+        ObservedInstance {
+            revision,
+            supervisor: supervisor(&supervisor_lives, &state),
+            server: server(&server_lives, &state),
+            memory,
+            comparison,
+            failed,
+            missing,
+        }
+    }
+}
+
+fn supervisor(
+    lives: &Result<bool, Unseen>,
+    state: &Result<Option<State>, Unseen>,
+) -> Seen<Option<Supervisor>> {
+    match (lives, state) {
+        (Err(why), _) | (Ok(true), Err(why)) => Seen::Unknown(why.clone()),
+        (Ok(false), _) => Seen::Known(None),
+        (Ok(true), Ok(None)) => Seen::Unknown(Unseen(
+            "its supervisor has just begun and said nothing yet".to_owned(),
+        )),
+        (Ok(true), Ok(Some(state))) => Seen::Known(Some(Supervisor {
+            settings: state.supervision.clone(),
+            backing_off: match state.phase {
+                Phase::BackingOff { until } => Some(until),
+                _ => None,
+            },
+            restarts: state.restarts.in_a_row,
+        })),
+    }
+}
+
+fn server(
+    lives: &Result<bool, Unseen>,
+    state: &Result<Option<State>, Unseen>,
+) -> Seen<Option<ObservedServer>> {
+    let state = match (lives, state) {
+        (Err(why), _) | (Ok(true), Err(why)) => return Seen::Unknown(why.clone()),
+        (Ok(false), _) => return Seen::Known(None),
+        (Ok(true), Ok(None)) => {
+            let why = "its `server.lock` is held, and there is no `state.json` that says by whom";
+            return Seen::Unknown(Unseen(why.to_owned()));
+        }
+        (Ok(true), Ok(Some(state))) => state,
+    };
+    let verdict = match &state.phase {
+        Phase::Running => Verdict::Passed,
+        Phase::TakingOver
+        | Phase::Starting { .. }
+        | Phase::Stopping
+        | Phase::BackingOff { .. }
+        | Phase::GaveUp { .. }
+        | Phase::Failed
+        | Phase::Stopped => Verdict::Starting,
+        Phase::StopFailed { reason } => return Seen::Unknown(Unseen(reason.clone())),
+    };
+    let process = state.server.as_ref().and_then(|server| server.process.as_ref());
+    Seen::Known(Some(ObservedServer {
+        launch: state.launch.clone(),
+        verdict,
+        health: state.health,
+        proven: state.proven,
+        since: state.server.as_ref().map_or(state.since, |server| server.spawned),
+        load: state.load,
+        process: process.map_or_else(|| "no pid yet".to_owned(), |process| format!("pid {}", process.pid)),
+        restarts: state.restarts.total,
+    }))
+}
+
+fn memory(
+    record: Option<&Record>,
+    state: Option<&State>,
+    exit: Option<&ExitRecord>,
+    boot: Option<Uuid>,
+) -> Memory {
+    let traces = record.is_some() || state.is_some();
+    let record = record.cloned().unwrap_or_default();
+    let pardoned = record.pardoned_giving_up;
+    let record = match state {
+        Some(state) => settled(record, state),
+        None => record,
+    };
+    let gave_up = state.and_then(|state| match &state.phase {
+        // What went wrong on another boot says nothing of this one.
+        Phase::GaveUp { failure }
+            if Some(state.supervisor.boot) == boot && pardoned != Some(state.assignment) =>
+        {
+            Some(failure.reason.clone())
+        }
+        _ => None,
+    });
+    Memory {
+        traces,
+        put_down: record.put_down,
+        protected: record.protected,
+        last_exit: exit.map(|exit| (exit.exit, exit.at)),
+        ended_on_request: exit.is_some_and(|exit| exit.asked),
+        gave_up,
+        last_load: record.last_load,
+        last_build: record.wanted.as_ref().map(|wanted| wanted.launch.launch.build.clone()),
+        proven: record.proven,
+    }
+}

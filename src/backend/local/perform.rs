@@ -1,0 +1,377 @@
+//! Does one action on the machine. Each may be repeated: what is done already succeeds.
+//!
+//! The order within an action is what makes a crash harmless: first the record says what is
+//! wanted, then a supervisor is started that reads it. From then on the supervisor needs nobody;
+//! this process only waits for its word.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::facts::{self, Located};
+use super::observe::Sight;
+use super::{Local, lock_instance, read_record, read_state, settled};
+use crate::backend::{ActionError, Progress};
+use crate::desired::{ArchiveOrigin, WantedBinary};
+use crate::durable::{self, FileLock};
+use crate::install::{self, InstallRequest};
+use crate::instance::folder::InstanceFolder;
+use crate::instance::record::{Assignment, Failure, Record, RecordedLaunch};
+use crate::instance::state::{Phase, Role, State};
+use crate::instance::supervisor::{self, Program};
+use crate::kill_point;
+use crate::observed::Revision;
+use crate::plan::action::{Action, PlannedLaunch, Prune, Start, Stop, Update};
+use crate::registry::Registry;
+use crate::release::BuildName;
+use crate::release::host::Host;
+
+/// How often a state that is waited for is read again.
+const POLL: Duration = Duration::from_millis(25);
+
+/// How long a supervisor may take to read new settings.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(5);
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// An error of one of the layers below, with what could not be done.
+fn failed<E: Into<Cause>>(what: String, hint: Option<String>) -> impl FnOnce(E) -> ActionError {
+    move |error| ActionError::failed(what, error, hint)
+}
+
+impl Local {
+    pub(super) async fn act(
+        &self,
+        action: &Action,
+        progress: &dyn Progress,
+    ) -> Result<(), ActionError> {
+        match action {
+            Action::Install(binary) => self.install(binary, progress).await,
+            Action::Start(start) | Action::Replace(start) => self.start(start, progress).await,
+            Action::Update(update) => self.update(update, progress).await,
+            Action::Stop(stop) => self.stop(stop, progress).await,
+            Action::Remove(stop) => self.remove(stop, progress).await,
+            Action::Prune(prune) => self.prune(prune),
+        }
+    }
+
+    async fn install(
+        &self,
+        binary: &WantedBinary,
+        progress: &dyn Progress,
+    ) -> Result<(), ActionError> {
+        let what = || format!("cannot install {} {}", binary.build, binary.variant.short());
+        let Some(source) = &self.source else {
+            return Err(ActionError::Failed {
+                what: what(),
+                source: None,
+                hint: None,
+                unreachable: false,
+            });
+        };
+        let bins = self.root.bins();
+        let host = Host::detect();
+        let from_release = binary
+            .archives
+            .iter()
+            .all(|archive| matches!(archive.origin, ArchiveOrigin::Release(_)));
+        let request = InstallRequest {
+            binary,
+            bins: &bins,
+            host: host.as_ref(),
+            official: self.official && from_release,
+        };
+        let told = |told: install::Progress| match told {
+            install::Progress::Receiving { bytes, total, .. } => progress.received(bytes, total),
+            install::Progress::Waiting => progress.phase("waiting for another install"),
+            install::Progress::Checking => progress.phase("checking"),
+        };
+        match install::install(&request, source, &told).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let unreachable = error.is_transient();
+                let hint = error.hint();
+                Err(ActionError::Failed { what: what(), source: Some(error.into()), hint, unreachable })
+            }
+        }
+    }
+
+    async fn start(&self, start: &Start, progress: &dyn Progress) -> Result<(), ActionError> {
+        let name = &start.instance;
+        let what = || format!("cannot start `{name}`");
+        let folder = self.folder(name);
+        self.root.create_state().map_err(|error| {
+            let hint = error.hint();
+            failed(what(), hint)(error)
+        })?;
+        let (lock, mut record) = self.locked_record(&folder, &start.revision, &what())?;
+        if record.put_down.is_some() {
+            return Err(ActionError::PutDown(name.to_string()));
+        }
+        let (launch, carried) = match &start.launch {
+            PlannedLaunch::Wanted(launch) => {
+                let registry = Registry::load(&self.root.bins()).map_err(|error| {
+                    let hint = error.hint();
+                    failed(what(), hint)(error)
+                })?;
+                let Located { launch, missing, carried } =
+                    facts::locate(&self.root, &registry, launch, &self.salt);
+                if !missing.is_empty() {
+                    return Err(failed(what(), None)(missing.join("; ")));
+                }
+                (launch, carried)
+            }
+            PlannedLaunch::Proven(launch) => (launch.clone(), Default::default()),
+        };
+        let id = Uuid::new_v4();
+        record.wanted = Some(Assignment {
+            id,
+            launch,
+            fallback: start.fallback.clone(),
+            supervision: start.supervision.clone(),
+        });
+        record.protected |= start.protect;
+        durable::write_json(&folder.record(), &record)
+            .map_err(failed(what(), None))?;
+        kill_point::reached("apply.recorded");
+        progress.phase("starting");
+        let root = self.root.path().to_owned();
+        let asked = folder.clone();
+        tokio::task::spawn_blocking(move || -> Result<(), (Cause, Option<String>)> {
+            let program = Program::install(&root).map_err(|error| (error.into(), None))?;
+            supervisor::start(&asked, &program, &carried).map_err(|error| {
+                let hint = error.hint();
+                (error.into(), hint)
+            })
+        })
+        .await
+        .map_err(failed(what(), None))?
+        .map_err(|(error, hint)| failed(what(), hint)(error))?;
+        kill_point::reached("apply.started");
+        drop(lock);
+        self.verdict(&folder, id, progress).await
+    }
+
+    /// Waits for the word of the supervisor that has this assignment. It comes to it whether or not
+    /// anybody waits.
+    async fn verdict(
+        &self,
+        folder: &InstanceFolder,
+        id: Uuid,
+        progress: &dyn Progress,
+    ) -> Result<(), ActionError> {
+        let name = folder.name();
+        let what = || format!("cannot start `{name}`");
+        let mut shown = "";
+        loop {
+            let unread = |error: durable::FileError| {
+                let hint = error.hint();
+                failed(what(), hint)(error)
+            };
+            // Asked before the state is read: what it wrote last, it wrote while it lived.
+            let lives = durable::is_locked(&folder.supervisor_lock()).map_err(unread)?;
+            let state = read_state(folder).map_err(unread)?;
+            if read_record(folder).map_err(unread)?.is_some_and(|record| record.put_down.is_some()) {
+                return Err(ActionError::PutDown(name.to_string()));
+            }
+            let Some(state) = state.filter(|state| state.assignment == id) else {
+                return Err(ActionError::Stale(name.to_string()));
+            };
+            if let Some(verdict) = judge(&state, lives) {
+                return verdict;
+            }
+            let phase = match (&state.phase, state.role) {
+                (Phase::TakingOver, _) => "stopping the old server",
+                (Phase::Starting { bound: None }, Role::Wanted) => "starting",
+                (Phase::Starting { bound: Some(_) }, Role::Wanted) => "loading",
+                (Phase::BackingOff { .. }, Role::Wanted) => "backing off",
+                (_, Role::Fallback) => "failed; rolling back",
+                _ => "waiting",
+            };
+            if phase != shown {
+                progress.phase(phase);
+                shown = phase;
+                kill_point::reached("apply.waiting");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn update(&self, update: &Update, progress: &dyn Progress) -> Result<(), ActionError> {
+        let name = &update.instance;
+        let what = || format!("cannot update `{name}`");
+        let folder = self.folder(name);
+        let (lock, mut record) = self.locked_record(&folder, &update.revision, &what())?;
+        let state = read_state(&folder).map_err(failed(what(), None))?;
+        let Some(state) = state else { return Err(ActionError::Stale(name.to_string())) };
+        if !update.adopt {
+            let Some(wanted) = record.wanted.as_mut() else {
+                return Err(ActionError::Stale(name.to_string()));
+            };
+            wanted.supervision = update.supervision.clone();
+            durable::write_json(&folder.record(), &record).map_err(failed(what(), None))?;
+            supervisor::refresh(&folder).map_err(failed(what(), None))?;
+            drop(lock);
+            return self.refreshed(&folder, update, &what()).await;
+        }
+        // What the dead supervisor had to say outlives its state file.
+        record = settled(record, &state);
+        let same = record.wanted.as_ref().filter(|wanted| wanted.id == state.assignment);
+        let fallback = match (state.role, &state.phase, same) {
+            // Its gate is not decided: what was to follow a failure still is.
+            (Role::Wanted, Phase::Starting { .. }, Some(wanted)) => wanted.fallback.clone(),
+            _ => None,
+        };
+        let id = Uuid::new_v4();
+        record.wanted = Some(Assignment {
+            id,
+            launch: state.launch.clone(),
+            fallback,
+            supervision: update.supervision.clone(),
+        });
+        durable::write_json(&folder.record(), &record).map_err(failed(what(), None))?;
+        progress.phase("taking over");
+        let root = self.root.path().to_owned();
+        let asked = folder.clone();
+        tokio::task::spawn_blocking(move || -> Result<(), (Cause, Option<String>)> {
+            let program = Program::install(&root).map_err(|error| (error.into(), None))?;
+            supervisor::start(&asked, &program, &Default::default()).map_err(|error| {
+                let hint = error.hint();
+                (error.into(), hint)
+            })
+        })
+        .await
+        .map_err(failed(what(), None))?
+        .map_err(|(error, hint)| failed(what(), hint)(error))
+    }
+
+    /// Waits until a supervisor works by its new settings.
+    async fn refreshed(
+        &self,
+        folder: &InstanceFolder,
+        update: &Update,
+        what: &str,
+    ) -> Result<(), ActionError> {
+        let deadline = tokio::time::Instant::now() + REFRESH_PATIENCE;
+        loop {
+            let state = read_state(folder).map_err(failed(what.to_owned(), None))?;
+            if state.is_some_and(|state| state.supervision == update.supervision) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= deadline {
+                let why = "its supervisor has not taken the new settings up";
+                return Err(failed(what.to_owned(), None)(why));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn stop(&self, stop: &Stop, progress: &dyn Progress) -> Result<(), ActionError> {
+        let what = format!("cannot stop `{}`", stop.instance);
+        let folder = self.folder(&stop.instance);
+        let lock = lock_instance(&folder).map_err(failed(what.clone(), None))?;
+        // A damaged record is no reason to leave a server that is to end.
+        if let Ok(Some(mut record)) = read_record(&folder) {
+            if let Ok(Some(state)) = read_state(&folder) {
+                record = settled(record, &state);
+            }
+            record.wanted = None;
+            durable::write_json(&folder.record(), &record).map_err(failed(what.clone(), None))?;
+        }
+        progress.phase("stopping");
+        let grace = stop.stop_timeout;
+        tokio::task::spawn_blocking(move || {
+            let ended = supervisor::end(&folder, grace);
+            drop(lock);
+            ended
+        })
+        .await
+        .map_err(failed(what.clone(), None))?
+        .map(drop)
+        .map_err(|error| {
+            let hint = error.hint();
+            failed(what, hint)(error)
+        })
+    }
+
+    async fn remove(&self, stop: &Stop, progress: &dyn Progress) -> Result<(), ActionError> {
+        self.stop(stop, progress).await?;
+        let folder = self.folder(&stop.instance);
+        let what = format!("cannot remove what is known of `{}`", stop.instance);
+        let _lock = lock_instance(&folder).map_err(failed(what.clone(), None))?;
+        std::fs::remove_dir_all(folder.path()).map_err(failed(what, None))
+    }
+
+    fn prune(&self, prune: &Prune) -> Result<(), ActionError> {
+        let what = format!("cannot prune {} {}", prune.build, prune.variant.short());
+        let bins = self.root.bins();
+        let registry = Registry::load(&bins).map_err(failed(what.clone(), None))?;
+        let Some(entry) = registry.get(prune.binary) else { return Ok(()) };
+        let folder = entry.folder().map_err(failed(what.clone(), None))?;
+        let path = bins.join(folder);
+        match std::fs::remove_dir_all(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(what, None)(error)),
+        }
+        // The entry goes last: a crash before leaves it, and the next prune finishes the work.
+        Registry::update(&bins, |registry| registry.remove(prune.binary))
+            .map(drop)
+            .map_err(failed(what, None))
+    }
+
+    /// The record under its lock, if the instance is still as it was seen.
+    fn locked_record(
+        &self,
+        folder: &InstanceFolder,
+        revision: &Revision,
+        what: &str,
+    ) -> Result<(FileLock, Record), ActionError> {
+        let unread = |error: durable::FileError| {
+            let hint = error.hint();
+            failed(what.to_owned(), hint)(error)
+        };
+        let lock = lock_instance(folder).map_err(unread)?;
+        if *revision != Revision::default() && Sight::of(folder).revision() != *revision {
+            return Err(ActionError::Stale(folder.name().to_string()));
+        }
+        Ok((lock, read_record(folder).map_err(unread)?.unwrap_or_default()))
+    }
+}
+
+/// What a state says of an assignment, once it says anything final.
+fn judge(state: &State, supervisor_lives: bool) -> Option<Result<(), ActionError>> {
+    let failure = || {
+        state.failed.as_ref().map_or_else(
+            || Failure { reason: "did not pass its gate".to_owned(), log_tail: Vec::new() },
+            |failed| failed.failure.clone(),
+        )
+    };
+    let build = |launch: &RecordedLaunch| launch.launch.build.clone();
+    let wanted = || state.failed.as_ref().map_or_else(|| build(&state.launch), |failed| failed.build.clone());
+    let gate_failed = |failure: Failure, runs: Option<BuildName>| {
+        Some(Err(ActionError::GateFailed { build: wanted(), failure, runs }))
+    };
+    match (&state.phase, state.role) {
+        (Phase::Running, Role::Wanted) => Some(Ok(())),
+        (Phase::Running, Role::Fallback) => gate_failed(failure(), Some(build(&state.launch))),
+        (Phase::Failed, _) => gate_failed(failure(), None),
+        (Phase::GaveUp { failure }, _) => gate_failed(failure.clone(), None),
+        (Phase::StopFailed { reason }, _) => Some(Err(ActionError::Failed {
+            what: "the server before it would not end".to_owned(),
+            source: Some(reason.clone().into()),
+            hint: None,
+            unreachable: false,
+        })),
+        (Phase::Stopped, _) if !supervisor_lives => {
+            gate_failed(Failure { reason: "was stopped".to_owned(), log_tail: Vec::new() }, None)
+        }
+        _ if !supervisor_lives => Some(Err(ActionError::Failed {
+            what: "its supervisor ended before it came to a verdict".to_owned(),
+            source: None,
+            hint: Some("run `llama-orch apply` again".to_owned()),
+            unreachable: false,
+        })),
+        _ => None,
+    }
+}

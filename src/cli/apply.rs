@@ -1,0 +1,137 @@
+//! `apply`: plans, asks where something running would stop, carries it out and reports.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use llama_orch::apply::{Executor, Outcome, Report};
+use llama_orch::backend::local::Local;
+use llama_orch::history::{self, Entry};
+use llama_orch::plan::Plan;
+use llama_orch::plan::action::Action;
+use llama_orch::reconcile::{self, Pass};
+use llama_orch::root::Root;
+
+use super::diagnostic::{Failure, Kind};
+use super::progress::Live;
+use super::ui::Ui;
+use super::{Global, LockArgs, TermsArgs, plan, runtime, text};
+
+/// Make it so: install, start, restart, roll back
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// Carry it out without asking, removals included
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    terms: TermsArgs,
+    #[command(flatten)]
+    lock: LockArgs,
+}
+
+pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Failure> {
+    let root = global.writable_root()?;
+    let pass_lock = args.lock.take(&root, "apply")?;
+    reconcile::tidy(&root)?;
+    let loaded = global.load(&root, ui)?;
+    let backend = Local::new(&loaded);
+    backend.settle()?;
+    let source = loaded.source();
+    let runtime = runtime()?;
+    let pass =
+        runtime.block_on(reconcile::pass(&loaded, &source, &backend, args.terms.terms()));
+    let Pass { resolved, observed, plan, unreachable } = pass;
+    let plan = if args.yes || ui.can_ask() { plan } else { plan.without_removals() };
+    ui.data(text::plan(&plan));
+    if global.verbose {
+        let details = text::details(&plan, &resolved, &observed, &loaded.lock);
+        if !details.is_empty() {
+            ui.data(details);
+        }
+    }
+    plan::hints(&plan, ui);
+    let stops = plan.steps().iter().any(|step| step.action.stops_a_server());
+    if stops && !args.yes && ui.can_ask() && !ui.ask("\nSomething that runs would stop. Go on?") {
+        ui.remark("nothing was changed");
+        return Ok(1);
+    }
+    loaded.remember(&resolved)?;
+    let report = carry_out(&runtime, &backend, &plan, "apply", &root, ui)?;
+    drop(pass_lock);
+    Ok(if !report.succeeded() {
+        1
+    } else if unreachable && plan::is_stuck(&plan) {
+        69
+    } else {
+        u8::from(plan.needs_attention())
+    })
+}
+
+/// Runs the plan, shows what becomes of it, and notes it in the history.
+pub(crate) fn carry_out(
+    runtime: &tokio::runtime::Runtime,
+    backend: &Local,
+    plan: &Plan,
+    verb: &str,
+    root: &Root,
+    ui: &Ui,
+) -> Result<Report, Failure> {
+    if !plan.has_changes() {
+        return Ok(Report::default());
+    }
+    let at = reconcile::now();
+    let began = Instant::now();
+    let live = Live::new(ui);
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = Executor::new(backend).apply(plan, &live) => Some(report),
+            _ = tokio::signal::ctrl_c() => None,
+        }
+    });
+    live.finish();
+    let Some(report) = report else {
+        return Err(Failure::new(Kind::Interrupted, "interrupted".to_owned()).hint(
+            "servers go on as they are, and a gate that runs comes to its verdict; `llama-orch apply` finishes the rest",
+        ));
+    };
+    let took = began.elapsed();
+    history::append(root, &Entry::of(verb, at, took, &report))?;
+    summarize(&report, took, ui);
+    Ok(report)
+}
+
+fn summarize(report: &Report, took: Duration, ui: &Ui) {
+    for (step, outcome) in &report.outcomes {
+        if let Outcome::Failed(error) = outcome {
+            if let llama_orch::backend::ActionError::GateFailed { failure, .. } = error
+                && !failure.log_tail.is_empty()
+            {
+                ui.remark(format_args!("\nthe last lines of {}:", step.action.subject()));
+                for line in &failure.log_tail {
+                    ui.remark(format_args!("    {line}"));
+                }
+            }
+            if let Some(hint) = error.hint() {
+                ui.hint(hint);
+            }
+        }
+    }
+    let count = |wanted: fn(&Outcome) -> bool| {
+        report.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
+    };
+    let done = count(|outcome| matches!(outcome, Outcome::Done { .. }));
+    let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+    let rest = report.outcomes.len() - done - failed;
+    let mut text = format!("Applied in {:.1} s: {done} done", took.as_secs_f64());
+    if failed > 0 {
+        text.push_str(&format!(", {failed} failed"));
+    }
+    if rest > 0 {
+        text.push_str(&format!(", {rest} not tried"));
+    }
+    ui.remark(format_args!("\n{text}."));
+    if report.outcomes.iter().any(|(step, outcome)| {
+        matches!(outcome, Outcome::Done { .. }) && matches!(step.action, Action::Start(_) | Action::Replace(_))
+    }) {
+        ui.remark("See `llama-orch status`.");
+    }
+}

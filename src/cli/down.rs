@@ -1,0 +1,53 @@
+//! `down`: notes that instances are to stay down and ends their servers. Needs no manifest and
+//! waits for no other pass: a pass that runs rereads the note between its steps.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use llama_orch::backend::Backend as _;
+use llama_orch::backend::local::Local;
+use llama_orch::desired::Desired;
+use llama_orch::instance::InstanceName;
+use llama_orch::instance::record::PutDown;
+use llama_orch::plan::ending;
+use llama_orch::reconcile::{self, Loaded};
+
+use super::diagnostic::Failure;
+use super::ui::Ui;
+use super::{Global, Names, apply, runtime, text};
+
+/// Stop instances and keep them down
+#[derive(Debug, Args)]
+pub(crate) struct DownArgs {
+    #[command(flatten)]
+    names: Names,
+    /// Why, for whoever asks later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failure> {
+    let root = global.writable_root()?;
+    let runtime = runtime()?;
+    let backend = Local::bare(&root);
+    let nothing = Desired::nothing();
+    let seen = runtime.block_on(backend.observe(&nothing));
+    let mut known: BTreeSet<InstanceName> = seen.instances.keys().cloned().collect();
+    match Loaded::read(&root) {
+        Ok(loaded) => known.extend(loaded.manifest.instances.keys().cloned()),
+        // What runs can be ended whatever the manifest says.
+        Err(error) => ui.warning(Failure::from(error).render()),
+    }
+    let names = args.names.among(&known)?;
+    let at = reconcile::now();
+    for name in &names {
+        backend.change_record(name, |record, _| {
+            record.put_down = Some(PutDown { at, reason: args.reason.clone() });
+        })?;
+    }
+    let seen = runtime.block_on(backend.observe(&nothing));
+    let plan = ending(&seen, &names, args.reason.as_deref());
+    ui.data(text::plan(&plan));
+    let report = apply::carry_out(&runtime, &backend, &plan, "down", &root, ui)?;
+    Ok(u8::from(!report.succeeded() || plan.needs_attention()))
+}

@@ -1,0 +1,59 @@
+//! `history`: what past passes did.
+
+use clap::Args;
+use llama_orch::history::{self, Entry};
+
+use super::diagnostic::Failure;
+use super::ui::Ui;
+use super::{Global, text};
+
+/// Show what past passes did
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// Show so many of the last passes
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
+    last: usize,
+    /// Print one JSON object a line (`config schema history` prints its schema)
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Failure> {
+    let root = global.find_root()?;
+    let (entries, unreadable) = history::read(&root)?;
+    if unreadable > 0 {
+        ui.warning(format_args!("{unreadable} lines of `{}` cannot be read", root.history()));
+    }
+    let first = entries.len().saturating_sub(args.last);
+    for entry in &entries[first..] {
+        if args.json {
+            ui.data(serde_json::to_string(entry).unwrap_or_default());
+        } else {
+            ui.data(pass(entry));
+        }
+    }
+    if entries.is_empty() && !args.json {
+        ui.data("Nothing has been done here yet.");
+    }
+    Ok(0)
+}
+
+/// One pass: a heading, then a row for each step.
+fn pass(entry: &Entry) -> String {
+    let at = entry.at.parse::<jiff::Timestamp>().map_or_else(
+        |_| entry.at.clone(),
+        |at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    );
+    let rows = entry.steps.iter().map(|step| {
+        let rest = match (&step.error, step.seconds) {
+            (Some(error), _) => error.clone(),
+            (None, Some(seconds)) => format!("{seconds:.1} s; {}", step.reason),
+            (None, None) => step.reason.clone(),
+        };
+        let outcome = step.outcome.replace('_', " ");
+        vec![format!("  {outcome}"), step.action.clone(), step.subject.clone(), rest]
+    });
+    let heading = format!("{at}  {}  {:.1} s", entry.verb, entry.seconds);
+    let table = text::table(&["", "", "", ""], rows.collect());
+    format!("{heading}\n{}", table.trim_start_matches('\n'))
+}

@@ -1,0 +1,80 @@
+//! `plan`: shows what would change, and why. Writes nothing.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use llama_orch::backend::local::Local;
+use llama_orch::instance::InstanceName;
+use llama_orch::plan::Plan;
+use llama_orch::plan::json::PlanDocument;
+use llama_orch::reconcile::{self, Pass};
+
+use super::diagnostic::Failure;
+use super::ui::Ui;
+use super::{Global, TermsArgs, among, runtime, text};
+
+/// Show what would change, and why; changes nothing
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Only these instances
+    #[arg(value_name = "NAME")]
+    names: Vec<InstanceName>,
+    #[command(flatten)]
+    terms: TermsArgs,
+    /// Print the plan as JSON (`config schema plan` prints its schema)
+    #[arg(long)]
+    json: bool,
+    /// Exit with 2 when there are changes to make
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &PlanArgs, ui: &Ui) -> Result<u8, Failure> {
+    let root = global.find_root()?;
+    let loaded = global.load(&root, ui)?;
+    let backend = Local::new(&loaded);
+    let source = loaded.source();
+    let pass = runtime()?.block_on(reconcile::pass(&loaded, &source, &backend, args.terms.terms()));
+    let Pass { resolved, observed, mut plan, unreachable } = pass;
+    if !args.names.is_empty() {
+        let known: BTreeSet<InstanceName> =
+            resolved.desired.instances.keys().chain(observed.instances.keys()).cloned().collect();
+        plan = plan.narrowed(&among(&args.names, &known)?);
+    }
+    if args.json {
+        let document = PlanDocument::from(&plan);
+        ui.data(serde_json::to_string_pretty(&document).unwrap_or_default());
+    } else {
+        ui.data(text::plan(&plan));
+        if global.verbose {
+            let details = text::details(&plan, &resolved, &observed, &loaded.lock);
+            if !details.is_empty() {
+                ui.data(details);
+            }
+        }
+        hints(&plan, ui);
+    }
+    Ok(if unreachable && is_stuck(&plan) {
+        69
+    } else if plan.needs_attention() {
+        1
+    } else if args.detailed_exitcode && plan.has_changes() {
+        2
+    } else {
+        0
+    })
+}
+
+/// Whether nothing can be done but to wait for the release source.
+pub(crate) fn is_stuck(plan: &Plan) -> bool {
+    !plan.has_changes() && !plan.blockers().is_empty()
+}
+
+/// What can be done about the blockers, each once.
+pub(crate) fn hints(plan: &Plan, ui: &Ui) {
+    let hints: BTreeSet<String> =
+        plan.blockers().iter().filter_map(|blocker| blocker.why.hint()).collect();
+    for hint in hints {
+        ui.hint(hint);
+    }
+}

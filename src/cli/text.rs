@@ -1,0 +1,163 @@
+//! Plans, reports and rows as text for a terminal. Pure: every colour is also said by a rune or a
+//! word, and [`super::ui`] drops the colours where nobody wants them.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table};
+use llama_orch::apply::Outcome;
+use llama_orch::desired::resolve::Resolved;
+use llama_orch::history::chain;
+use llama_orch::lock::Lock;
+use llama_orch::observed::{Observed, Seen};
+use llama_orch::plan::Plan;
+use llama_orch::plan::action::{Action, Step};
+use llama_orch::plan::text::{Line, change_texts};
+use similar::TextDiff;
+
+const GREEN: Style = AnsiColor::Green.on_default();
+const RED: Style = AnsiColor::Red.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+const DIM: Style = Style::new().dimmed();
+const PLAIN: Style = Style::new();
+
+/// The plan as it is shown: its lines, and what they add up to.
+pub(crate) fn plan(plan: &Plan) -> String {
+    let mut text = String::new();
+    for line in plan.lines() {
+        let _ = writeln!(text, "{}", coloured(&line));
+    }
+    match plan.summary() {
+        Some(summary) => {
+            let _ = write!(text, "\n{summary}");
+        }
+        None => {
+            let gap = if text.is_empty() { "" } else { "\n" };
+            let _ = write!(text, "{gap}Nothing to do: everything is as orchestrator.yaml says.");
+        }
+    }
+    text
+}
+
+/// One line of a plan in the colour of its rune.
+fn coloured(line: &Line) -> String {
+    let style = match line.rune {
+        "+" => GREEN,
+        "-" | "x" => RED,
+        "-/+" | "!" => YELLOW,
+        "~" => CYAN,
+        "." => DIM,
+        _ => PLAIN,
+    };
+    let text = line.to_string();
+    let head = line.rune.len().max(3) + 1 + line.verb.len().max(8);
+    let (head, rest) = text.split_at(head.min(text.len()));
+    format!("{style}{head}{style:#}{rest}")
+}
+
+/// What lies behind a plan: the differences of launches, settings and lock, and what comes after
+/// what.
+pub(crate) fn details(plan: &Plan, resolved: &Resolved, observed: &Observed, lock: &Lock) -> String {
+    let mut text = String::new();
+    for step in plan.steps() {
+        let diff = step_diff(step, observed);
+        if !diff.is_empty() {
+            let _ = writeln!(text, "\n{} {}:", step.action.verb(), step.action.subject());
+            text.push_str(&diff);
+        }
+        if !step.after.is_empty() {
+            let before: Vec<String> = step
+                .after
+                .iter()
+                .map(|after| {
+                    let before = &plan.steps()[after.step.index()].action;
+                    format!("{} {}", before.verb(), before.subject())
+                })
+                .collect();
+            let _ = writeln!(
+                text,
+                "\n{} {} comes after: {}",
+                step.action.verb(),
+                step.action.subject(),
+                before.join(", ")
+            );
+        }
+    }
+    for (name, why) in &resolved.why {
+        let variant = resolved.chosen.get(name).map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(text, "\nvariant `auto` of {name} is {variant}: {why}");
+    }
+    let diff = unified(&lock.print(), &resolved.lock.print(), "orchestrator.lock", "to be written");
+    if !diff.is_empty() {
+        let _ = writeln!(text, "\norchestrator.lock:");
+        text.push_str(&diff);
+    }
+    text.trim_end().to_owned()
+}
+
+fn step_diff(step: &Step, observed: &Observed) -> String {
+    match &step.action {
+        Action::Update(update) => {
+            let seen = observed.instances.get(&update.instance);
+            let Some(Seen::Known(Some(supervisor))) = seen.map(|seen| &seen.supervisor) else {
+                return String::new();
+            };
+            let text = |value: &llama_orch::instance::Supervision| {
+                serde_yaml::to_string(value).unwrap_or_default()
+            };
+            unified(&text(&supervisor.settings), &text(&update.supervision), "in force", "wanted")
+        }
+        _ => {
+            let (old, new) = change_texts(step.reason.changes());
+            unified(&old, &new, "running", "wanted")
+        }
+    }
+}
+
+/// A unified diff in colour; empty where nothing differs.
+fn unified(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
+    if old == new {
+        return String::new();
+    }
+    let diff = TextDiff::from_lines(old, new);
+    let mut text = String::new();
+    for line in diff.unified_diff().context_radius(2).header(old_name, new_name).to_string().lines() {
+        let style = match line.as_bytes().first() {
+            Some(b'+') => GREEN,
+            Some(b'-') => RED,
+            Some(b'@') => CYAN,
+            _ => PLAIN,
+        };
+        let _ = writeln!(text, "    {style}{line}{style:#}");
+    }
+    text
+}
+
+/// What became of a step, in one line.
+pub(crate) fn outcome(step: &Step, outcome: &Outcome) -> String {
+    let subject = step.action.subject().to_string();
+    let verb = step.action.verb();
+    let (mark, style, rest) = match outcome {
+        Outcome::Done { took } => ("ok", GREEN, format!("{:.1} s", took.as_secs_f64())),
+        Outcome::Failed(error) => ("failed", RED, chain(error)),
+        Outcome::Skipped { because_of } => ("skipped", YELLOW, format!("it needs {because_of}")),
+        Outcome::GivenUp => ("given up", YELLOW, "put down meanwhile".to_owned()),
+    };
+    format!("{style}{mark:>8}{style:#} {verb:<8} {subject:<23} {rest}")
+}
+
+/// A table without lines: a header in dim, columns two blanks apart.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.iter().map(|name| (*name).to_owned()));
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>().trim_end().to_owned()
+}

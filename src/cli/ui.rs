@@ -1,0 +1,88 @@
+//! The one owner of stdout and stderr: data goes to the first, everything else to the second.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anstyle::{AnsiColor, Style};
+
+use super::diagnostic::Failure;
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// The terminal, by meaning.
+#[derive(Debug)]
+pub(crate) struct Ui {
+    quiet: bool,
+}
+
+impl Ui {
+    pub(crate) const fn new(quiet: bool) -> Self {
+        Self { quiet }
+    }
+
+    /// Prints data. A reader that has gone away ends the program quietly, as it would any filter.
+    pub(crate) fn data(&self, text: impl Display) {
+        let mut out = anstream::AutoStream::auto(io::stdout()).lock();
+        if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            closed();
+        }
+    }
+
+    /// Prints a remark about what is going on, unless it was asked to be quiet.
+    pub(crate) fn remark(&self, text: impl Display) {
+        if !self.quiet {
+            Self::err(text);
+        }
+    }
+
+    /// Prints something a person should know even when it was asked to be quiet.
+    pub(crate) fn warning(&self, text: impl Display) {
+        Self::err(format_args!("{YELLOW}warning{YELLOW:#}: {text}"));
+    }
+
+    /// Prints what a person can do.
+    pub(crate) fn hint(&self, text: impl Display) {
+        self.remark(format_args!("{CYAN}hint{CYAN:#}: {text}"));
+    }
+
+    /// Prints a failure with its causes and hints.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        Self::err(format_args!("{RED}error{RED:#}: {}", failure.render()));
+        for hint in failure.hints() {
+            Self::err(format_args!("{CYAN}hint{CYAN:#}: {hint}"));
+        }
+    }
+
+    fn err(text: impl Display) {
+        // Nobody is left to tell when stderr is closed.
+        let _ = writeln!(anstream::AutoStream::auto(io::stderr()).lock(), "{text}");
+    }
+
+    /// Whether remarks are wanted at all.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether a person can be asked.
+    pub(crate) fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks a person. Anything but a clear yes means no.
+    pub(crate) fn ask(&self, question: &str) -> bool {
+        let mut err = io::stderr();
+        let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).is_ok()
+            && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    }
+}
+
+#[expect(clippy::exit, reason = "stdout has no reader left; there is nothing to unwind")]
+fn closed() -> ! {
+    std::process::exit(0)
+}

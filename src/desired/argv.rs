@@ -1,0 +1,251 @@
+//! From an instance's fields to the launch of its server: arguments, environment, the files it
+//! names, and the inputs it is compared by.
+//!
+//! Pure. Which build runs it was decided before; what the files contain is looked at by the
+//! backend.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use serde_json::{Value, json};
+
+use super::WantedBinary;
+use crate::instance::{EnvironmentValue, FileRole, InstanceName, Launch, LaunchInputs};
+use crate::manifest::{GpuBackend, Instance, ModelSource};
+use crate::release::{Accelerator, Digest};
+
+/// A random text that never leaves this machine, mixed into hashes of secrets so that a record
+/// cannot be searched for a known one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Salt(String);
+
+impl Salt {
+    /// Wraps the text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The salted hash of a secret.
+    pub fn hash(&self, secret: impl AsRef<[u8]>) -> Digest {
+        Digest::of([self.0.as_bytes(), b"\0", secret.as_ref()].concat())
+    }
+}
+
+impl std::fmt::Debug for Salt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Salt(..)")
+    }
+}
+
+/// Whether a variable's value is shown nowhere and recorded as a salted hash only.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|end| name.ends_with(end))
+}
+
+/// The options of `llama-server` whose value is a file, and how a change of the file is noticed.
+const FILE_OPTIONS: &[(&[&str], FileRole)] = &[
+    (&["--mmproj", "-mm"], FileRole::Model),
+    (&["--lora"], FileRole::Model),
+    (&["--control-vector"], FileRole::Model),
+    (&["--model-draft", "-md", "--spec-draft-model"], FileRole::Model),
+    (&["--model-vocoder", "-mv"], FileRole::Model),
+    (&["--chat-template-file"], FileRole::Content),
+    (&["--models-preset"], FileRole::Content),
+    (&["--grammar-file"], FileRole::Content),
+    (&["--json-schema-file", "-jf"], FileRole::Content),
+    (&["--ssl-key-file"], FileRole::Content),
+    (&["--ssl-cert-file"], FileRole::Content),
+];
+
+/// Options and variables that choose devices by themselves, so that `gpu.device_id` keeps out.
+const DEVICE_OPTIONS: &[&str] = &["--device", "-dev", "--main-gpu", "-mg"];
+const DEVICE_VARIABLES: &[&str] = &[
+    "CUDA_VISIBLE_DEVICES",
+    "GGML_VK_VISIBLE_DEVICES",
+    "GGML_VULKAN_DEVICE",
+    "HIP_VISIBLE_DEVICES",
+    "LLAMA_ARG_DEVICE",
+    "ROCR_VISIBLE_DEVICES",
+];
+
+/// The launch of an instance on a build.
+pub(super) fn launch(
+    name: &InstanceName,
+    instance: &Instance,
+    binary: &WantedBinary,
+    digest: Option<Digest>,
+    salt: &Salt,
+) -> Launch {
+    let mut launch = Drafted::default();
+    launch.inputs.set("binary", binary_input(binary, digest));
+    launch.model(instance);
+    launch.gpu(instance, binary);
+    launch.server(name, instance);
+    for (variable, value) in &instance.env {
+        launch.inputs.set(format!("env.{variable}"), environment_input(variable, value, salt));
+        if let EnvironmentValue::File(path) = value {
+            launch.files.insert(path.clone(), FileRole::Content);
+        }
+    }
+    launch.name_files(&instance.args);
+    if !instance.args.is_empty() {
+        launch.inputs.set("args", instance.args.clone());
+    }
+    launch.arguments.extend(instance.args.iter().cloned());
+    let source = instance.model.as_ref().map(|model| &model.source);
+    Launch {
+        binary: binary.id,
+        build: binary.build.clone(),
+        arguments: launch.arguments,
+        environment: instance.env.clone(),
+        host: instance.server.host.clone(),
+        port: instance.server.port,
+        api_key: instance.server.api_key.clone(),
+        files: launch.files,
+        fetches: matches!(source, Some(ModelSource::HuggingFace(_)))
+            || instance.args.iter().any(|argument| {
+                let option = argument.split('=').next().unwrap_or_default();
+                matches!(option, "-mu" | "--model-url" | "-hfd" | "--hf-repo-draft")
+            }),
+        router: matches!(source, Some(ModelSource::Directory(_))),
+        inputs: launch.inputs,
+    }
+}
+
+/// A build is compared by its archive; one without is by its id. The names are there to be read.
+fn binary_input(binary: &WantedBinary, digest: Option<Digest>) -> Value {
+    let (key, value) = match digest {
+        Some(digest) => ("sha256", digest.to_string()),
+        None => ("id", binary.id.to_string()),
+    };
+    json!({ "build": binary.build.as_str(), "variant": binary.variant.as_str(), key: value })
+}
+
+fn environment_input(variable: &str, value: &EnvironmentValue, salt: &Salt) -> Value {
+    match value {
+        EnvironmentValue::Literal(text) if is_secret(variable) => {
+            json!(format!("(secret {})", &salt.hash(text).to_string()[..12]))
+        }
+        EnvironmentValue::Literal(text) => json!(text),
+        EnvironmentValue::File(path) => json!({ "file": path }),
+        EnvironmentValue::FromEnv(other) => json!({ "from_env": other }),
+    }
+}
+
+#[derive(Default)]
+struct Drafted {
+    arguments: Vec<String>,
+    inputs: LaunchInputs,
+    files: BTreeMap<Utf8PathBuf, FileRole>,
+}
+
+impl Drafted {
+    fn option(&mut self, option: &str, value: impl ToString) {
+        self.arguments.extend([option.to_owned(), value.to_string()]);
+    }
+
+    /// An option that is passed, and compared, only where its field was written.
+    fn optional(&mut self, field: &str, option: &str, value: Option<impl Into<i64>>) {
+        if let Some(value) = value.map(Into::into) {
+            self.option(option, value);
+            self.inputs.set(field, value);
+        }
+    }
+
+    fn model(&mut self, instance: &Instance) {
+        let Some(model) = &instance.model else { return };
+        match &model.source {
+            ModelSource::Path(path) => {
+                self.option("--model", path);
+                self.inputs.set("model.path", path.as_str());
+                self.files.insert(path.clone(), FileRole::Model);
+            }
+            ModelSource::HuggingFace(name) => {
+                self.option("--hf-repo", name);
+                self.inputs.set("model.hf", name.as_str());
+            }
+            ModelSource::Directory(path) => {
+                self.option("--models-dir", path);
+                self.inputs.set("model.directory", path.as_str());
+                self.files.insert(path.clone(), FileRole::Directory);
+            }
+            ModelSource::Unset => {}
+        }
+        self.optional("model.context_size", "--ctx-size", model.context_size);
+        self.optional("model.batch_size", "--batch-size", model.batch_size);
+        self.optional("model.threads", "--threads", model.threads);
+    }
+
+    fn gpu(&mut self, instance: &Instance, binary: &WantedBinary) {
+        let gpu = &instance.gpu;
+        let chosen_elsewhere = instance.args.iter().any(|argument| {
+            DEVICE_OPTIONS.contains(&argument.split('=').next().unwrap_or_default())
+        }) || instance.env.keys().any(|key| DEVICE_VARIABLES.contains(&key.as_str()));
+        let device = match (gpu.backend, gpu.device_id) {
+            // A build that has a GPU would use it unasked (`-ngl auto` is upstream's default).
+            (Some(GpuBackend::Cpu), _) => match binary.variant.accelerator() {
+                Some(Accelerator::Cpu) | None => None,
+                Some(_) => Some("none".to_owned()),
+            },
+            (Some(backend), Some(id)) => Some(format!("{}{id}", device_prefix(backend))),
+            (Some(_), None) | (None, _) => None,
+        };
+        if let (Some(device), false) = (device, chosen_elsewhere) {
+            self.inputs.set("gpu.device", device.as_str());
+            self.option("--device", device);
+        }
+        if gpu.backend != Some(GpuBackend::Cpu) {
+            self.optional("gpu.layers", "--n-gpu-layers", gpu.layers);
+        }
+    }
+
+    fn server(&mut self, name: &InstanceName, instance: &Instance) {
+        let server = &instance.server;
+        self.option("--host", &server.host);
+        self.option("--port", server.port);
+        self.option("--alias", name);
+        self.inputs.set("server.host", server.host.as_str());
+        self.inputs.set("server.port", server.port);
+        self.optional("server.parallel", "--parallel", server.parallel);
+        self.optional("server.timeout", "--timeout", server.timeout);
+        match &server.api_key {
+            Some(EnvironmentValue::File(path)) => {
+                self.option("--api-key-file", path);
+                self.inputs.set("server.api_key", json!({ "file": path }));
+                self.files.insert(path.clone(), FileRole::Content);
+            }
+            // Reaches the server as LLAMA_API_KEY.
+            Some(EnvironmentValue::FromEnv(variable)) => {
+                self.inputs.set("server.api_key", json!({ "from_env": variable }));
+            }
+            Some(EnvironmentValue::Literal(_)) | None => {}
+        }
+    }
+
+    /// Notes the files that `args` name, written as two arguments or with `=`.
+    fn name_files(&mut self, arguments: &[String]) {
+        for (index, argument) in arguments.iter().enumerate() {
+            let (option, value) = match argument.split_once('=') {
+                Some((option, value)) => (option, Some(value)),
+                None => (argument.as_str(), arguments.get(index + 1).map(String::as_str)),
+            };
+            let role = FILE_OPTIONS.iter().find(|(names, _)| names.contains(&option));
+            if let (Some((_, role)), Some(value)) = (role, value) {
+                self.files.insert(Utf8PathBuf::from(value), *role);
+            }
+        }
+    }
+}
+
+/// What `llama-server --list-devices` calls the devices of a backend, less the number.
+const fn device_prefix(backend: GpuBackend) -> &'static str {
+    match backend {
+        GpuBackend::Cpu => "CPU",
+        GpuBackend::Vulkan => "Vulkan",
+        GpuBackend::Cuda => "CUDA",
+        GpuBackend::Metal => "MTL",
+        GpuBackend::Rocm => "ROCm",
+        GpuBackend::Sycl => "SYCL",
+    }
+}

@@ -1,0 +1,234 @@
+//! One snapshot of what is there: builds, servers, supervisors, what is remembered of them. Each
+//! part may be unknown, and none of it is younger than the moment it was looked at.
+//!
+//! Pure values; looking is a [`crate::backend::Backend`]'s business.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::instance::record::{FailedLaunch, PutDown, RecordedLaunch};
+use crate::instance::state::{Exit, Health};
+use crate::instance::{BinaryId, Change, InstanceName, Supervision};
+use crate::release::{BuildName, Variant};
+
+/// What was seen, and when. Collected over some time, so already slightly out of date.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// The planner's only clock.
+    pub at: Timestamp,
+    /// Facts about the machine.
+    pub host: HostFacts,
+    /// The builds that are installed; an absent key is one that is not.
+    pub binaries: Seen<BTreeMap<BinaryId, ObservedBinary>>,
+    /// Every instance that left a trace, in the manifest or not.
+    pub instances: BTreeMap<InstanceName, ObservedInstance>,
+}
+
+impl Observed {
+    /// A snapshot in which nothing is installed and nothing runs.
+    pub fn nothing(at: Timestamp) -> Self {
+        Self {
+            at,
+            host: HostFacts::default(),
+            binaries: Seen::Known(BTreeMap::new()),
+            instances: BTreeMap::new(),
+        }
+    }
+}
+
+/// Something that was looked at. "Could not look" is never "not there".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen<T> {
+    /// It was seen so.
+    Known(T),
+    /// It could not be seen.
+    Unknown(Unseen),
+}
+
+impl<T> Seen<T> {
+    /// The value, where there is one.
+    pub const fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Why something could not be seen: one line with the chain of causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen(pub String);
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Facts about the machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostFacts {
+    /// Free bytes where builds are installed.
+    pub free_disk: Seen<u64>,
+    /// Who listens on the wanted ports, our own servers left out.
+    pub ports: Seen<BTreeMap<u16, String>>,
+}
+
+impl Default for HostFacts {
+    fn default() -> Self {
+        Self { free_disk: Seen::Known(u64::MAX), ports: Seen::Known(BTreeMap::new()) }
+    }
+}
+
+/// One installed build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedBinary {
+    /// What it is called.
+    pub build: BuildName,
+    /// Which variant it is.
+    pub variant: Variant,
+    /// Bytes on disk.
+    pub size: u64,
+    /// When it was installed, where known.
+    pub installed: Option<Timestamp>,
+    /// Why it cannot be used, where it cannot.
+    pub damage: Option<String>,
+    /// Further ids it answers to.
+    pub aliases: Vec<BinaryId>,
+    /// Whether it is ours to prune: installed by us, inside `bins/`.
+    pub prunable: bool,
+}
+
+/// One instance. Each part is seen by itself, so that odd states can be said: a server without a
+/// supervisor, a proven launch running while the wanted one has failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedInstance {
+    /// What `perform` compares before it acts.
+    pub revision: Revision,
+    /// The supervisor, if one lives.
+    pub supervisor: Seen<Option<Supervisor>>,
+    /// The server, if one lives.
+    pub server: Seen<Option<ObservedServer>>,
+    /// What is remembered of it.
+    pub memory: Seen<Memory>,
+    /// How what runs, or is tried, differs from what is wanted.
+    pub comparison: Comparison,
+    /// Whether the wanted launch has failed before, with what it says now.
+    pub failed: Option<FailedLaunch>,
+    /// Files and variables the wanted launch needs and that are not there, in words.
+    pub missing: Vec<String>,
+}
+
+impl ObservedInstance {
+    /// An instance that has never been seen.
+    pub fn absent() -> Self {
+        Self {
+            revision: Revision::default(),
+            supervisor: Seen::Known(None),
+            server: Seen::Known(None),
+            memory: Seen::Known(Memory::default()),
+            comparison: Comparison::Match,
+            failed: None,
+            missing: Vec::new(),
+        }
+    }
+
+    /// Why some part could not be seen, if any could not.
+    pub fn unseen(&self) -> Option<&Unseen> {
+        match (&self.memory, &self.supervisor, &self.server, &self.comparison) {
+            (Seen::Unknown(why), ..)
+            | (_, Seen::Unknown(why), ..)
+            | (_, _, Seen::Unknown(why), _)
+            | (_, _, _, Comparison::Unknown(why)) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// What `observe` saw of one thing, as one opaque token. `perform` refuses when it no longer holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Revision(Box<[u8]>);
+
+impl Revision {
+    /// Wraps whatever the backend compares by.
+    pub fn new(token: impl Into<Box<[u8]>>) -> Self {
+        Self(token.into())
+    }
+}
+
+/// A living supervisor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Supervisor {
+    /// The settings it works by.
+    pub settings: Supervision,
+    /// When it starts its server again, where it waits to.
+    pub backing_off: Option<Timestamp>,
+    /// Restarts in a row.
+    pub restarts: u32,
+}
+
+/// A living server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedServer {
+    /// What it runs.
+    pub launch: RecordedLaunch,
+    /// Whether it has passed its gate.
+    pub verdict: Verdict,
+    /// The last word of the probe.
+    pub health: Health,
+    /// Whether it has stayed healthy long enough to be rolled back to.
+    pub proven: bool,
+    /// Since when it runs, or starts.
+    pub since: Timestamp,
+    /// Seconds its load took, once it is loaded.
+    pub load: Option<f64>,
+    /// How the system names it, for people: `pid 4121`.
+    pub process: String,
+    /// Restarts of this launch.
+    pub restarts: u32,
+}
+
+/// What the gate says of a living server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not decided yet.
+    Starting,
+    /// Passed.
+    Passed,
+}
+
+/// What is remembered of an instance.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Memory {
+    /// Whether there is anything on disk about it.
+    pub traces: bool,
+    /// Launches that may be rolled back to, newest first.
+    pub proven: Vec<RecordedLaunch>,
+    /// A person's wish that it stays down.
+    pub put_down: Option<PutDown>,
+    /// Whether it may not be removed.
+    pub protected: bool,
+    /// How its server last ended, and when.
+    pub last_exit: Option<(Exit, Timestamp)>,
+    /// Whether that end was asked for.
+    pub ended_on_request: bool,
+    /// Why its supervisor gave up on the launch that is compared, on this boot.
+    pub gave_up: Option<String>,
+    /// Seconds the last load took.
+    pub last_load: Option<f64>,
+    /// The build that was last assigned.
+    pub last_build: Option<BuildName>,
+}
+
+/// How what runs, or is tried, differs from what is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Comparison {
+    /// Not at all, or nothing runs.
+    Match,
+    /// In these fields.
+    Differs(Vec<Change>),
+    /// It could not be told.
+    Unknown(Unseen),
+}

@@ -1,0 +1,106 @@
+//! Arranges drafts into the listed order: topological, ties by kind and name.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::action::{After, Rank, Step, StepId, Subject};
+use super::draft::Drafts;
+
+/// Numbers the drafts so that each comes after those it comes after. Wishes are dropped where
+/// they would close a circle, so that every draft is listed.
+pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
+    let mut list = drafts.into_list();
+    let mut waiting: Vec<usize> = vec![0; list.len()];
+    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); list.len()];
+    let mut left = 0;
+    let exists: Vec<bool> = list.iter().map(Option::is_some).collect();
+    for (index, draft) in list.iter_mut().enumerate() {
+        let Some(draft) = draft else { continue };
+        left += 1;
+        draft.after.retain(|(before, _)| exists[*before] && *before != index);
+        draft.wishes.retain(|(before, _)| exists[*before] && *before != index);
+        for (before, _) in draft.after.iter().chain(&draft.wishes) {
+            waiting[index] += 1;
+            followers[*before].push(index);
+        }
+    }
+    let key = |index: usize, list: &[Option<super::Draft>]| -> Option<(Rank, Subject)> {
+        let action = &list[index].as_ref()?.action;
+        Some((action.rank(), action.subject()))
+    };
+    let mut ready: BinaryHeap<Reverse<((Rank, Subject), usize)>> = (0..list.len())
+        .filter(|index| waiting[*index] == 0)
+        .filter_map(|index| Some(Reverse((key(index, &list)?, index))))
+        .collect();
+    let mut places: BTreeMap<usize, StepId> = BTreeMap::new();
+    let mut steps: Vec<Step> = Vec::with_capacity(left);
+    loop {
+        while let Some(Reverse((_, index))) = ready.pop() {
+            for follower in std::mem::take(&mut followers[index]) {
+                waiting[follower] = waiting[follower].saturating_sub(1);
+                if waiting[follower] == 0
+                    && let Some(key) = key(follower, &list)
+                {
+                    ready.push(Reverse((key, follower)));
+                }
+            }
+            let Some(draft) = list[index].take() else { continue };
+            let id = StepId(steps.len());
+            places.insert(index, id);
+            let mut after: Vec<After> = draft
+                .after
+                .iter()
+                .chain(&draft.wishes)
+                .filter_map(|(before, needs)| {
+                    Some(After { step: *places.get(before)?, needs: *needs })
+                })
+                .collect();
+            after.sort_unstable();
+            after.dedup_by_key(|edge| edge.step);
+            steps.push(Step { id, action: draft.action, reason: draft.reason, after });
+        }
+        // A circle: give up the wishes of what is left, then, if need be, everything.
+        let Some(index) = (0..list.len())
+            .filter(|index| list[*index].is_some())
+            .max_by_key(|index| list[*index].as_ref().map_or(0, |draft| draft.wishes.len()))
+        else {
+            break;
+        };
+        if let Some(draft) = list[index].as_mut() {
+            if draft.wishes.is_empty() {
+                draft.after.retain(|(before, _)| places.contains_key(before));
+            } else {
+                draft.wishes.retain(|(before, _)| places.contains_key(before));
+            }
+            waiting[index] = draft
+                .after
+                .iter()
+                .chain(&draft.wishes)
+                .filter(|(before, _)| !places.contains_key(before))
+                .count();
+        }
+        if waiting[index] == 0
+            && let Some(key) = key(index, &list)
+        {
+            ready.push(Reverse((key, index)));
+        }
+    }
+    steps
+}
+
+/// Numbers steps anew after some were taken out; edges to those are dropped.
+pub(super) fn renumber(steps: Vec<Step>) -> Vec<Step> {
+    let places: BTreeMap<StepId, StepId> =
+        steps.iter().enumerate().map(|(index, step)| (step.id, StepId(index))).collect();
+    steps
+        .into_iter()
+        .filter_map(|step| {
+            let after = step
+                .after
+                .iter()
+                .filter_map(|edge| Some(After { step: *places.get(&edge.step)?, needs: edge.needs }))
+                .collect();
+            Some(Step { id: *places.get(&step.id)?, after, ..step })
+        })
+        .collect()
+}

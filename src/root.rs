@@ -1,0 +1,222 @@
+//! The root: the folder of `orchestrator.yaml`, how it is found, and where everything in it lies.
+
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::durable::{self, FileError};
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "orchestrator.yaml";
+/// The lock's file name.
+pub const LOCK: &str = "orchestrator.lock";
+/// The folder of what is ours alone.
+pub const STATE: &str = ".llama-orch";
+/// The variable that names a root.
+pub const VARIABLE: &str = "LLAMA_ORCH_ROOT";
+
+/// The folder that a manifest and everything that belongs to it lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root(Utf8PathBuf);
+
+/// Why there is no root to work in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootError {
+    /// The folder that was named has no manifest, or is not there.
+    #[error("there is no `{MANIFEST}` in `{0}`")]
+    NoManifest(Utf8PathBuf),
+    /// Neither this folder nor one above it has a manifest.
+    #[error("there is no `{MANIFEST}` in `{0}` or any folder above it")]
+    NotFound(Utf8PathBuf),
+    /// The folder could not be looked at.
+    #[error("cannot look into `{path}`")]
+    Unreadable {
+        /// The folder.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The path is not UTF-8.
+    #[error("the path of the current folder is not UTF-8 text")]
+    NotUtf8,
+    /// Locks and renames cannot be trusted there.
+    #[error("`{path}` lies on a network file system ({kind})")]
+    Network {
+        /// The folder.
+        path: Utf8PathBuf,
+        /// Which file system.
+        kind: &'static str,
+    },
+    /// Someone else owns it.
+    #[error("`{path}` belongs to user {owner}, and this is user {user}")]
+    OtherUser {
+        /// The folder.
+        path: Utf8PathBuf,
+        /// The owner's user id.
+        owner: u32,
+        /// The caller's user id.
+        user: u32,
+    },
+}
+
+impl RootError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoManifest(_) | Self::NotFound(_) => Some(format!(
+                "write an `{MANIFEST}`, or name its folder: `llama-orch -C DIR plan`"
+            )),
+            Self::Network { .. } => Some(
+                "file locks are not reliable there; move the root to a local disk, or say `--allow-network-root`"
+                    .to_owned(),
+            ),
+            Self::OtherUser { owner, .. } => {
+                Some(format!("run it as the owner: `sudo -u '#{owner}' llama-orch ...`"))
+            }
+            Self::Unreadable { .. } | Self::NotUtf8 => None,
+        }
+    }
+
+    /// Whether it is about who may write, rather than about what was written.
+    pub const fn is_permission(&self) -> bool {
+        matches!(self, Self::Network { .. } | Self::OtherUser { .. } | Self::Unreadable { .. })
+    }
+}
+
+impl Root {
+    /// The folder that was named, else the nearest one from the current folder upwards that has a
+    /// manifest. Never the current folder by accident.
+    pub fn find(named: Option<&Utf8Path>) -> Result<Self, RootError> {
+        let current = std::env::current_dir()
+            .map_err(|source| RootError::Unreadable { path: ".".into(), source })?;
+        let current = Utf8PathBuf::from_path_buf(current).map_err(|_| RootError::NotUtf8)?;
+        if let Some(named) = named {
+            let path = current.join(named);
+            let path = path
+                .canonicalize_utf8()
+                .map_err(|_| RootError::NoManifest(path.clone()))?;
+            // A manifest that vanished under a running set-up is for the caller to judge.
+            return if path.join(MANIFEST).exists() || path.join(STATE).is_dir() {
+                Ok(Self(path))
+            } else {
+                Err(RootError::NoManifest(path))
+            };
+        }
+        current
+            .ancestors()
+            .find(|folder| folder.join(MANIFEST).is_file())
+            .map(|folder| Self(folder.to_owned()))
+            .ok_or(RootError::NotFound(current.clone()))
+    }
+
+    /// A root that is known to be one.
+    pub fn new(path: impl Into<Utf8PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Refuses a root that this process should not write to.
+    pub fn check_writable(&self, allow_network: bool) -> Result<(), RootError> {
+        let unreadable = |source| RootError::Unreadable { path: self.0.clone(), source };
+        let stat = rustix::fs::stat(self.0.as_std_path())
+            .map_err(|errno| unreadable(errno.into()))?;
+        let user = rustix::process::geteuid().as_raw();
+        if stat.st_uid != user {
+            let path = self.0.clone();
+            return Err(RootError::OtherUser { path, owner: stat.st_uid, user });
+        }
+        match network_file_system(&self.0).map_err(unreadable)? {
+            Some(kind) if !allow_network => Err(RootError::Network { path: self.0.clone(), kind }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Utf8Path {
+        &self.0
+    }
+
+    /// `orchestrator.yaml`
+    pub fn manifest(&self) -> Utf8PathBuf {
+        self.0.join(MANIFEST)
+    }
+
+    /// `orchestrator.lock`
+    pub fn lock(&self) -> Utf8PathBuf {
+        self.0.join(LOCK)
+    }
+
+    /// `instances/`, where the config files are.
+    pub fn configs(&self) -> Utf8PathBuf {
+        self.0.join("instances")
+    }
+
+    /// `bins/`, where builds are installed.
+    pub fn bins(&self) -> Utf8PathBuf {
+        self.0.join("bins")
+    }
+
+    /// `bin/llama-server`, the legacy single build.
+    pub fn legacy_server(&self) -> Utf8PathBuf {
+        self.0.join("bin").join(if cfg!(windows) { "llama-server.exe" } else { "llama-server" })
+    }
+
+    /// `.llama-orch/`
+    pub fn state(&self) -> Utf8PathBuf {
+        self.0.join(STATE)
+    }
+
+    /// `.llama-orch/pass.lock`
+    pub fn pass_lock(&self) -> Utf8PathBuf {
+        self.state().join("pass.lock")
+    }
+
+    /// `.llama-orch/history.jsonl`
+    pub fn history(&self) -> Utf8PathBuf {
+        self.state().join("history.jsonl")
+    }
+
+    /// `.llama-orch/machine.json`: what is true of this machine alone.
+    pub fn machine(&self) -> Utf8PathBuf {
+        self.state().join("machine.json")
+    }
+
+    /// Creates `.llama-orch/`, closed to others and ignored by git.
+    pub fn create_state(&self) -> Result<(), FileError> {
+        let state = self.state();
+        let failed = |source| FileError::Write { path: state.clone(), source };
+        if !state.is_dir() {
+            std::fs::create_dir_all(&state).map_err(failed)?;
+            let mode = rustix::fs::Mode::from_raw_mode(0o700);
+            rustix::fs::chmod(state.as_std_path(), mode).map_err(|errno| failed(errno.into()))?;
+        }
+        let ignore = state.join(".gitignore");
+        if !ignore.exists() {
+            durable::write(&ignore, b"*\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of the network file system a path lies on, if it does.
+#[cfg(target_os = "linux")]
+fn network_file_system(path: &Utf8Path) -> io::Result<Option<&'static str>> {
+    /// `f_type` of statfs(2).
+    const KINDS: [(u64, &str); 5] = [
+        (0x6969, "NFS"),
+        (0x517b, "SMB"),
+        (0xfe53_4d42, "SMB"),
+        (0xff53_4d42, "CIFS"),
+        (0x0102_1997, "9P"),
+    ];
+    let stat = rustix::fs::statfs(path.as_std_path())?;
+    #[expect(clippy::cast_sign_loss, reason = "f_type is a magic number of 32 bits")]
+    let magic = (stat.f_type as u64) & 0xffff_ffff;
+    Ok(KINDS.iter().find(|(kind, _)| *kind == magic).map(|(_, name)| *name))
+}
+
+/// Not told apart on this system.
+#[cfg(not(target_os = "linux"))]
+fn network_file_system(_path: &Utf8Path) -> io::Result<Option<&'static str>> {
+    Ok(None)
+}
