@@ -6,6 +6,7 @@
 pub mod directory;
 pub mod github;
 pub mod host;
+mod http;
 pub mod source;
 pub mod variant;
 
@@ -50,7 +51,10 @@ pub struct ParseError {
 
 impl ParseError {
     pub(crate) fn new(text: &str, wanted: &'static str) -> Self {
-        Self { text: text.to_owned(), wanted }
+        Self {
+            text: text.to_owned(),
+            wanted,
+        }
     }
 }
 
@@ -89,15 +93,27 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let wrong = || ParseError::new(text, "a version such as `v0.9.0`");
-        let mut parts = text.strip_prefix('v').ok_or_else(wrong)?.split('.').map(|part| {
-            if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(wrong());
-            }
-            part.parse::<u32>().map_err(|_| wrong())
-        });
+        let mut parts = text
+            .strip_prefix('v')
+            .ok_or_else(wrong)?
+            .split('.')
+            .map(|part| {
+                if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
+                    return Err(wrong());
+                }
+                part.parse::<u32>().map_err(|_| wrong())
+            });
         let mut next = || parts.next().unwrap_or_else(|| Err(wrong()));
-        let version = Self { major: next()?, minor: next()?, patch: next()? };
-        if parts.next().is_some() { Err(wrong()) } else { Ok(version) }
+        let version = Self {
+            major: next()?,
+            minor: next()?,
+            patch: next()?,
+        };
+        if parts.next().is_some() {
+            Err(wrong())
+        } else {
+            Ok(version)
+        }
     }
 }
 
@@ -255,6 +271,7 @@ pub(crate) mod tag_text {
 
     use super::Tag;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     pub(crate) fn serialize<S: Serializer>(tag: &Tag, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(tag)
     }

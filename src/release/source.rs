@@ -1,1 +1,327 @@
-//! x
+//! Where releases come from: the questions a source answers, the bytes it opens, and how it fails.
+//!
+//! Each answer is one attempt. Waiting and trying again is left to the caller, who asks
+//! [`SourceError::is_transient`]; what a digest must be is the caller's business as well.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use futures_util::Stream;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::Tag;
+use super::directory::Directory;
+use super::github::GitHub;
+use crate::desired::{Answer, Question, Unanswered, WantedArchive};
+use crate::manifest::Source;
+
+/// A place that knows releases and has their files.
+pub trait ReleaseSource: Send + Sync {
+    /// Answers one question about releases.
+    fn answer(
+        &self,
+        question: &Question,
+    ) -> impl Future<Output = Result<Answer, SourceError>> + Send;
+
+    /// Where an archive lies, as a text for people and for the registry.
+    fn location(&self, archive: &WantedArchive) -> String;
+
+    /// Opens an archive for reading from its first byte.
+    fn open(
+        &self,
+        archive: &WantedArchive,
+    ) -> impl Future<Output = Result<Opened, SourceError>> + Send;
+}
+
+/// An archive, ready to be read.
+pub enum Opened {
+    /// It lies here already.
+    File(Utf8PathBuf),
+    /// It comes in pieces.
+    Stream {
+        /// Bytes to come, where the source says so.
+        length: Option<u64>,
+        /// The pieces.
+        pieces: Pieces,
+    },
+}
+
+/// The pieces of an archive as they arrive; an error ends them.
+pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>> + Send>>;
+
+/// The source a manifest names.
+#[derive(Debug)]
+pub enum AnySource {
+    /// The API of GitHub, of GitHub Enterprise, or of something that speaks like it.
+    GitHub(GitHub),
+    /// A folder of archives.
+    Directory(Directory),
+}
+
+impl AnySource {
+    /// Sets a source up. Nothing is asked and no client is built before the first question.
+    pub fn new(source: &Source, root: &Utf8Path) -> Self {
+        match &source.directory {
+            Some(folder) => Self::Directory(Directory::new(root.join(folder))),
+            None => Self::GitHub(GitHub::new(source)),
+        }
+    }
+}
+
+impl ReleaseSource for AnySource {
+    async fn answer(&self, question: &Question) -> Result<Answer, SourceError> {
+        match self {
+            Self::GitHub(source) => source.answer(question).await,
+            Self::Directory(source) => source.answer(question).await,
+        }
+    }
+
+    fn location(&self, archive: &WantedArchive) -> String {
+        match self {
+            Self::GitHub(source) => source.location(archive),
+            Self::Directory(source) => source.location(archive),
+        }
+    }
+
+    async fn open(&self, archive: &WantedArchive) -> Result<Opened, SourceError> {
+        match self {
+            Self::GitHub(source) => source.open(archive).await,
+            Self::Directory(source) => source.open(archive).await,
+        }
+    }
+}
+
+/// Why a source gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// No connection, or it broke, or nothing came for too long.
+    #[error("cannot reach `{url}`")]
+    Unreachable {
+        /// What was asked.
+        url: String,
+        /// What the client said.
+        source: reqwest::Error,
+    },
+    /// The HTTP client could not be set up.
+    #[error("cannot set up an HTTP client")]
+    Client {
+        /// What the client said.
+        source: reqwest::Error,
+    },
+    /// The server has trouble of its own.
+    #[error("`{url}` answered with status {status}")]
+    Unavailable {
+        /// What was asked.
+        url: String,
+        /// The HTTP status, 500 to 599.
+        status: u16,
+    },
+    /// Too many requests.
+    #[error("`{host}` answers no more requests {}", until_text(*.until))]
+    RateLimited {
+        /// Whose limit it is.
+        host: String,
+        /// When it is lifted, where the answer says so.
+        until: Option<Timestamp>,
+        /// The environment variable the token came from, if one was sent.
+        token_from: Option<String>,
+        /// The variable a token is taken from.
+        token_env: String,
+    },
+    /// The server refuses this request.
+    #[error("`{url}` refused the request with status {status}")]
+    Refused {
+        /// What was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The environment variable the token came from, if one was sent.
+        token_from: Option<String>,
+    },
+    /// There is no such thing.
+    #[error("there is no {what} at `{url}`")]
+    NotFound {
+        /// What was looked for: "release `b9553`".
+        what: String,
+        /// Where.
+        url: String,
+    },
+    /// What came is not what an API answers.
+    #[error("`{url}` did not answer as an API does: {why}")]
+    NotAnApi {
+        /// What was asked.
+        url: String,
+        /// What came instead.
+        why: String,
+    },
+    /// A redirect, or a URL, to a host nobody configured.
+    #[error("`{url}` leads to the host `{host}`, which is not configured")]
+    ForeignHost {
+        /// What was asked.
+        url: String,
+        /// Where it leads.
+        host: String,
+    },
+    /// Neither https nor a loopback address.
+    #[error("`{url}` is not https; plain http is for loopback addresses alone")]
+    Insecure {
+        /// The URL.
+        url: String,
+    },
+    /// A stable release that names no build.
+    #[error("the release `{release}` names no build: {why}")]
+    NamesNoBuild {
+        /// The stable release.
+        release: String,
+        /// What was found in place of `nightly-tag.txt`.
+        why: String,
+    },
+    /// The folder of a source is not there or cannot be listed.
+    #[error("cannot read `{path}`")]
+    Folder {
+        /// The folder or file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder has no archive of this build.
+    #[error("`{folder}` has no archive of {tag}; it has {}", builds_text(.has))]
+    NotInFolder {
+        /// The folder.
+        folder: Utf8PathBuf,
+        /// The build that was asked for.
+        tag: Tag,
+        /// Builds it has, newest first.
+        has: Vec<Tag>,
+    },
+    /// The folder has not this file.
+    #[error("`{folder}` has no file `{name}`")]
+    NoFile {
+        /// The folder.
+        folder: Utf8PathBuf,
+        /// The file.
+        name: String,
+    },
+    /// A line of `SHA256SUMS` that cannot be read.
+    #[error("`{path}`, line {line}: not a digest and a file name")]
+    BadSums {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+fn until_text(until: Option<Timestamp>) -> String {
+    match until {
+        Some(until) => {
+            let local = until.to_zoned_datetime(TimeZone::system());
+            format!("before {} (its rate limit)", local.strftime("%H:%M:%S"))
+        }
+        None => "for now (its rate limit)".to_owned(),
+    }
+}
+
+fn builds_text(tags: &[Tag]) -> String {
+    const SHOWN: usize = 5;
+    if tags.is_empty() {
+        return "none of any build".to_owned();
+    }
+    let mut names: Vec<String> = tags.iter().take(SHOWN).map(ToString::to_string).collect();
+    if tags.len() > SHOWN {
+        names.push(format!("{} more", tags.len() - SHOWN));
+    }
+    names.join(", ")
+}
+
+impl SourceError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { .. } => Some(
+                "check the network and the proxy variables; `source.directory` and `source.mirror` in `orchestrator.yaml` work without GitHub"
+                    .to_owned(),
+            ),
+            Self::Client { .. } => Some(
+                "install the system's CA certificates, or name them in `SSL_CERT_FILE`".to_owned(),
+            ),
+            Self::Unavailable { .. } => Some("run `llama-orch plan` again later".to_owned()),
+            Self::RateLimited { token_from: None, token_env, .. } => Some(format!(
+                "requests without a token are few; put one into `{token_env}` (no scope is needed)"
+            )),
+            Self::RateLimited { token_from: Some(from), .. } => {
+                Some(format!("the token of `{from}` was used; wait until then, or use another"))
+            }
+            Self::Refused { token_from: Some(from), .. } => {
+                Some(format!("the token of `{from}` was sent; renew it, or unset `{from}`"))
+            }
+            Self::Refused { token_from: None, .. } => {
+                Some("check `source.repository` and `source.api` in `orchestrator.yaml`".to_owned())
+            }
+            Self::NotFound { .. } => Some(
+                "check the version in `orchestrator.yaml`; `llama-orch plan` shows what each instance is pinned to"
+                    .to_owned(),
+            ),
+            Self::NotAnApi { .. } => Some(
+                "a login page or a proxy may have answered; check `source.api` in `orchestrator.yaml`"
+                    .to_owned(),
+            ),
+            Self::ForeignHost { host, .. } => Some(format!(
+                "if `{host}` is to be trusted, name it in `source.mirror` in `orchestrator.yaml`"
+            )),
+            Self::Insecure { .. } => Some("write the URL with `https://`".to_owned()),
+            Self::NamesNoBuild { .. } => {
+                Some("pin a build such as `b9553`, or `nightly`, in its place".to_owned())
+            }
+            Self::Folder { .. } => {
+                Some("check `source.directory` in `orchestrator.yaml`".to_owned())
+            }
+            Self::NotInFolder { folder, tag, .. } => Some(format!(
+                "put the archive, such as `llama-{tag}-bin-ubuntu-x64.tar.gz`, into `{folder}`"
+            )),
+            Self::NoFile { folder, name } => Some(format!("put `{name}` into `{folder}`")),
+            Self::BadSums { .. } => {
+                Some("write it as `sha256sum *.tar.gz *.zip > SHA256SUMS` does".to_owned())
+            }
+        }
+    }
+
+    /// Whether trying again later could help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Unavailable { .. } | Self::RateLimited { .. } => true,
+            Self::Client { .. }
+            | Self::Refused { .. }
+            | Self::NotFound { .. }
+            | Self::NotAnApi { .. }
+            | Self::ForeignHost { .. }
+            | Self::Insecure { .. }
+            | Self::NamesNoBuild { .. }
+            | Self::Folder { .. }
+            | Self::NotInFolder { .. }
+            | Self::NoFile { .. }
+            | Self::BadSums { .. } => false,
+        }
+    }
+}
+
+impl From<SourceError> for Unanswered {
+    fn from(error: SourceError) -> Self {
+        let mut why = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            why.push_str(": ");
+            why.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self::Source {
+            why,
+            hint: error.hint(),
+            unreachable: error.is_transient(),
+        }
+    }
+}

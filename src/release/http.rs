@@ -1,0 +1,341 @@
+//! HTTP as far as releases need it: one lazily built client, which hosts it may visit, and what
+//! an answer that is not the wanted one means.
+//!
+//! Knows nothing of releases. A token goes with [`Http::json`] alone, never with a download: with
+//! one, GitHub's asset hosts refuse to answer.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use futures_util::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::redirect::{Action, Attempt, Policy};
+use reqwest::{Client, Response, StatusCode};
+use serde::de::DeserializeOwned;
+use url::{Host, Url};
+
+use super::source::{Opened, SourceError};
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(15);
+
+/// How long nothing may come. There is no limit for the whole: links are slow, archives are large.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// Redirects followed for one request.
+const REDIRECTS: usize = 5;
+
+/// The largest answer of an API that is read: ten releases of 36 files are about 1 MB.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// The largest text file that is read: `nightly-tag.txt` has 7 bytes.
+const MAX_TEXT: usize = 1024;
+
+/// Hosts that serve GitHub's own downloads.
+const GITHUB: &str = "github.com";
+const GITHUB_CONTENT: &str = ".githubusercontent.com";
+
+/// A secret for an API, and the variable it came from, which may be named in messages.
+pub(super) struct Token {
+    pub(super) secret: String,
+    pub(super) from: String,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("from", &self.from)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client that is built when it is first needed.
+#[derive(Debug)]
+pub(super) struct Http {
+    client: OnceLock<Client>,
+    configured: Arc<[String]>,
+    token_env: String,
+}
+
+/// Why a redirect was not followed.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("`{0}` is not configured")]
+    Foreign(String),
+    #[error("`{0}` is not https")]
+    Insecure(String),
+    #[error("more than {REDIRECTS} redirects")]
+    TooMany,
+}
+
+impl Http {
+    /// A client that visits GitHub's download hosts alone.
+    pub(super) fn new() -> Self {
+        Self::visiting(&[], "GITHUB_TOKEN")
+    }
+
+    /// A client that also visits the hosts of these URLs, and names `token_env` in hints.
+    pub(super) fn visiting(urls: &[&Url], token_env: &str) -> Self {
+        let hosts = urls
+            .iter()
+            .filter_map(|url| url.host_str().map(str::to_owned));
+        Self {
+            client: OnceLock::new(),
+            configured: hosts.collect(),
+            token_env: token_env.to_owned(),
+        }
+    }
+
+    fn client(&self) -> Result<&Client, SourceError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        // It fails only when a provider is installed already, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let configured = Arc::clone(&self.configured);
+        let client = Client::builder()
+            .user_agent(concat!("llama-orch/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .read_timeout(IDLE)
+            .referer(false)
+            .redirect(Policy::custom(move |attempt| follow(attempt, &configured)))
+            .build()
+            .map_err(|source| SourceError::Client { source })?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// Asks an API. `what` says in words what is looked for, for messages.
+    pub(super) async fn json<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        token: Option<&Token>,
+        what: &str,
+    ) -> Result<T, SourceError> {
+        require_secure(url)?;
+        let mut request = self
+            .client()?
+            .get(url.clone())
+            .header(ACCEPT, "application/vnd.github+json")
+            .header("X-GitHub-Api-Version", "2022-11-28");
+        if let Some(token) = token {
+            request = request.bearer_auth(&token.secret);
+        }
+        let response = request.send().await.map_err(|error| failed(url, error))?;
+        let response = self.successful(response, url, token, what)?;
+        let kind = content_type(&response);
+        if !kind.contains("json") {
+            let why = if kind.is_empty() {
+                "it does not say what it sent".to_owned()
+            } else {
+                format!("it sent `{kind}` in place of JSON")
+            };
+            return Err(SourceError::NotAnApi {
+                url: url.to_string(),
+                why,
+            });
+        }
+        let body = read(response, url, MAX_ANSWER).await?;
+        serde_json::from_slice(&body).map_err(|error| SourceError::NotAnApi {
+            url: url.to_string(),
+            why: error.to_string(),
+        })
+    }
+
+    /// Fetches a text of at most 1 KiB.
+    pub(super) async fn text(&self, url: &Url, what: &str) -> Result<String, SourceError> {
+        let response = self.get(url, what).await?;
+        let body = read(response, url, MAX_TEXT).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Opens a file. A host written in the manifest may be visited, whichever it is; so may a
+    /// `file:` URL.
+    pub(super) async fn open(&self, url: &Url) -> Result<Opened, SourceError> {
+        if url.scheme() == "file" {
+            let path = url
+                .to_file_path()
+                .ok()
+                .and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+            return path
+                .filter(|path| path.is_file())
+                .map(Opened::File)
+                .ok_or_else(|| SourceError::NotFound {
+                    what: "file".to_owned(),
+                    url: url.to_string(),
+                });
+        }
+        let name = url
+            .path_segments()
+            .and_then(|mut parts| parts.next_back())
+            .unwrap_or_default();
+        let response = self.get(url, &format!("file `{name}`")).await?;
+        let kind = content_type(&response);
+        if kind.starts_with("text/html") {
+            let why = "it sent a web page in place of the file".to_owned();
+            return Err(SourceError::NotAnApi {
+                url: url.to_string(),
+                why,
+            });
+        }
+        let length = response.content_length();
+        let pieces = response.bytes_stream().map(|piece| {
+            piece
+                .map(Vec::from)
+                .map_err(|error| std::io::Error::other(error.without_url()))
+        });
+        Ok(Opened::Stream {
+            length,
+            pieces: Box::pin(pieces),
+        })
+    }
+
+    async fn get(&self, url: &Url, what: &str) -> Result<Response, SourceError> {
+        require_secure(url)?;
+        // A body that was compressed on the way has no length and another digest.
+        let request = self
+            .client()?
+            .get(url.clone())
+            .header(ACCEPT_ENCODING, "identity");
+        let response = request.send().await.map_err(|error| failed(url, error))?;
+        self.successful(response, url, None, what)
+    }
+
+    fn successful(
+        &self,
+        response: Response,
+        url: &Url,
+        token: Option<&Token>,
+        what: &str,
+    ) -> Result<Response, SourceError> {
+        let status = response.status();
+        let token_from = || token.map(|token| token.from.clone());
+        match status {
+            _ if status.is_success() => Ok(response),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(SourceError::NotFound {
+                what: what.to_owned(),
+                url: url.to_string(),
+            }),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN
+                if status != StatusCode::FORBIDDEN || is_limited(response.headers()) =>
+            {
+                Err(SourceError::RateLimited {
+                    host: url.host_str().unwrap_or_default().to_owned(),
+                    until: limited_until(response.headers(), Timestamp::now()),
+                    token_from: token_from(),
+                    token_env: self.token_env.clone(),
+                })
+            }
+            _ if status.is_server_error() => Err(SourceError::Unavailable {
+                url: url.to_string(),
+                status: status.as_u16(),
+            }),
+            _ => Err(SourceError::Refused {
+                url: url.to_string(),
+                status: status.as_u16(),
+                token_from: token_from(),
+            }),
+        }
+    }
+}
+
+fn require_secure(url: &Url) -> Result<(), SourceError> {
+    if is_secure(url) {
+        Ok(())
+    } else {
+        Err(SourceError::Insecure {
+            url: url.to_string(),
+        })
+    }
+}
+
+fn is_secure(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+}
+
+fn follow(attempt: Attempt<'_>, configured: &[String]) -> Action {
+    let host = attempt.url().host_str().unwrap_or_default().to_owned();
+    let asked = attempt.previous().first().and_then(Url::host_str);
+    let known = asked == Some(host.as_str())
+        || host == GITHUB
+        || host.ends_with(GITHUB_CONTENT)
+        || configured.contains(&host);
+    if attempt.previous().len() > REDIRECTS {
+        attempt.error(Refusal::TooMany)
+    } else if !known {
+        attempt.error(Refusal::Foreign(host))
+    } else if !is_secure(attempt.url()) {
+        let url = attempt.url().to_string();
+        attempt.error(Refusal::Insecure(url))
+    } else {
+        attempt.follow()
+    }
+}
+
+fn failed(url: &Url, error: reqwest::Error) -> SourceError {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(inner) = cause {
+        match inner.downcast_ref() {
+            Some(Refusal::Foreign(host)) => {
+                return SourceError::ForeignHost {
+                    url: url.to_string(),
+                    host: host.clone(),
+                };
+            }
+            Some(Refusal::Insecure(url)) => return SourceError::Insecure { url: url.clone() },
+            Some(Refusal::TooMany) | None => cause = inner.source(),
+        }
+    }
+    SourceError::Unreachable {
+        url: url.to_string(),
+        source: error.without_url(),
+    }
+}
+
+fn content_type(response: &Response) -> String {
+    let value = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_ascii_lowercase()
+}
+
+async fn read(mut response: Response, url: &Url, most: usize) -> Result<Vec<u8>, SourceError> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| failed(url, error))? {
+        if body.len() + piece.len() > most {
+            let why = format!("it sent more than {most} bytes");
+            return Err(SourceError::NotAnApi {
+                url: url.to_string(),
+                why,
+            });
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// A 403 is a limit when no requests remain, or when it says how long to wait.
+fn is_limited(headers: &HeaderMap) -> bool {
+    number(headers, "x-ratelimit-remaining") == Some(0) || headers.contains_key(RETRY_AFTER)
+}
+
+fn limited_until(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    if let Some(seconds) = number(headers, RETRY_AFTER.as_str()) {
+        return now.checked_add(SignedDuration::from_secs(seconds)).ok();
+    }
+    Timestamp::from_second(number(headers, "x-ratelimit-reset")?).ok()
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
