@@ -72,10 +72,14 @@ pub fn read_text(path: &Utf8Path) -> Result<Option<String>, FileError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(FileError::Damaged { path: path.to_owned(), why: "it is not UTF-8 text".to_owned() })
-        }
-        Err(source) => Err(FileError::Read { path: path.to_owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(FileError::Damaged {
+            path: path.to_owned(),
+            why: "it is not UTF-8 text".to_owned(),
+        }),
+        Err(source) => Err(FileError::Read {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -89,20 +93,30 @@ pub fn read_json<T: DeserializeOwned>(path: &Utf8Path, known: u32) -> Result<Opt
     struct Head {
         schema: u64,
     }
-    let Some(text) = read_text(path)? else { return Ok(None) };
-    let damaged =
-        |error: serde_json::Error| FileError::Damaged { path: path.to_owned(), why: error.to_string() };
+    let Some(text) = read_text(path)? else {
+        return Ok(None);
+    };
+    let damaged = |error: serde_json::Error| FileError::Damaged {
+        path: path.to_owned(),
+        why: error.to_string(),
+    };
     let head: Head = serde_json::from_str(&text).map_err(damaged)?;
     if head.schema > u64::from(known) {
-        return Err(FileError::Newer { path: path.to_owned(), found: head.schema, known });
+        return Err(FileError::Newer {
+            path: path.to_owned(),
+            found: head.schema,
+            known,
+        });
     }
     serde_json::from_str(&text).map(Some).map_err(damaged)
 }
 
 /// Writes a value as indented JSON. See [`write`].
 pub fn write_json<T: Serialize>(path: &Utf8Path, value: &T) -> Result<(), FileError> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| FileError::Write { path: path.to_owned(), source: error.into() })?;
+    let mut text = serde_json::to_string_pretty(value).map_err(|error| FileError::Write {
+        path: path.to_owned(),
+        source: error.into(),
+    })?;
     text.push('\n');
     write(path, text.as_bytes())
 }
@@ -110,16 +124,23 @@ pub fn write_json<T: Serialize>(path: &Utf8Path, value: &T) -> Result<(), FileEr
 /// Replaces a file by new content, so that after a crash either the old or the new one is there.
 /// The folder is created when it is missing.
 pub fn write(path: &Utf8Path, content: &[u8]) -> Result<(), FileError> {
-    replace(path, content).map_err(|source| FileError::Write { path: path.to_owned(), source })
+    replace(path, content).map_err(|source| FileError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Utf8Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let mut temporary = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(folder)?;
     // tempfile creates 0600; a file that is already there keeps the mode a person gave it.
     if let Ok(metadata) = std::fs::metadata(path) {
-        temporary.as_file().set_permissions(metadata.permissions())?;
+        temporary
+            .as_file()
+            .set_permissions(metadata.permissions())?;
     }
     temporary.write_all(content)?;
     temporary.as_file().sync_all()?;
@@ -142,7 +163,10 @@ pub fn append_line(path: &Utf8Path, line: &str) -> Result<(), FileError> {
         file.write_all(format!("{line}\n").as_bytes())?;
         file.sync_data()
     };
-    append().map_err(|source| FileError::Write { path: path.to_owned(), source })
+    append().map_err(|source| FileError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// An exclusive lock, held until it is dropped and, where the descriptor was inherited, until the
@@ -155,7 +179,23 @@ pub struct FileLock {
 impl FileLock {
     /// Tries once. `None` when someone else holds it.
     pub fn try_take(path: &Utf8Path) -> Result<Option<Self>, FileError> {
-        let failed = |source| FileError::Write { path: path.to_owned(), source };
+        Self::try_with(path, File::try_lock)
+    }
+
+    /// Tries once to hold the lock together with others who share it. `None` when someone holds it
+    /// alone.
+    pub fn try_share(path: &Utf8Path) -> Result<Option<Self>, FileError> {
+        Self::try_with(path, File::try_lock_shared)
+    }
+
+    fn try_with(
+        path: &Utf8Path,
+        lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<Self>, FileError> {
+        let failed = |source| FileError::Write {
+            path: path.to_owned(),
+            source,
+        };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
@@ -166,7 +206,7 @@ impl FileLock {
             .write(true)
             .open(path)
             .map_err(failed)?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(failed(source)),
@@ -198,7 +238,10 @@ impl FileLock {
 
 /// Whether someone holds the lock. A file that is not there is not locked.
 pub fn is_locked(path: &Utf8Path) -> Result<bool, FileError> {
-    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let failed = |source| FileError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
