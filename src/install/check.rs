@@ -1,0 +1,303 @@
+//! What must be true of an unpacked build before anybody may use it: its links lead somewhere
+//! inside, and its server runs and is the build it is said to be.
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::archive::ArchiveError;
+use crate::release::{BuildName, Tag};
+
+/// How long `llama-server --version` may take. It loads a gigabyte of libraries from a cold disk.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long a program that was just written may be called busy: a process another thread has
+/// forked in that moment keeps it open for writing until it executes something else.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How often its end is looked for.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How much of what it says is read.
+const MAX_OUTPUT: u64 = 64 * 1024;
+
+/// Why a build that was unpacked is not used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The program cannot be started at all.
+    #[error("cannot run `{program} --version`")]
+    CannotRun {
+        /// The file's name.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It did not end.
+    #[error("`{program} --version` did not end within {} s", PATIENCE.as_secs())]
+    Endless {
+        /// The file's name.
+        program: String,
+    },
+    /// It ended badly, which mostly means that a library is missing or the system is too old.
+    #[error("`{program} --version` failed ({status}): {said}")]
+    Failed {
+        /// The file's name.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of what it said.
+        said: String,
+    },
+    /// It runs, and is another build.
+    #[error("`{program} --version` says build {reported}, not {wanted}")]
+    OtherBuild {
+        /// The file's name.
+        program: String,
+        /// The build that was wanted.
+        wanted: Tag,
+        /// The number it reported.
+        reported: u32,
+    },
+    /// It runs, and names no build.
+    #[error("`{program} --version` names no build: {said}")]
+    NoNumber {
+        /// The file's name.
+        program: String,
+        /// The end of what it said.
+        said: String,
+    },
+}
+
+/// What is in a build's folder.
+#[derive(Debug, Default)]
+pub(super) struct Inventory {
+    /// Bytes of all its files.
+    pub(super) bytes: u64,
+    /// Programs and libraries, relative to the folder, sorted.
+    pub(super) executables: Vec<String>,
+}
+
+/// Goes through a build's folder. Every link must lead to something inside it.
+pub(super) fn inventory(root: &Utf8Path) -> Result<Inventory, ArchiveError> {
+    let unreadable = |source| ArchiveError::Unreadable { source };
+    let inside = root.canonicalize_utf8().map_err(unreadable)?;
+    let mut inventory = Inventory::default();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir_utf8().map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let path = entry.path();
+            let metadata = std::fs::symlink_metadata(path).map_err(unreadable)?;
+            if metadata.is_dir() {
+                folders.push(path.to_owned());
+                continue;
+            }
+            let name = path
+                .strip_prefix(root)
+                .unwrap_or(path)
+                .as_str()
+                .replace('\\', "/");
+            if metadata.is_symlink() {
+                check_link(path, &name, &inside)?;
+                continue;
+            }
+            inventory.bytes += metadata.len();
+            if is_executable(&name) {
+                inventory.executables.push(name);
+            }
+        }
+    }
+    inventory.executables.sort();
+    Ok(inventory)
+}
+
+fn is_executable(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    match file.split_once('.') {
+        None => file.starts_with("llama") || file.ends_with("-server"),
+        Some((_, rest)) => {
+            let is = |wanted: &str| {
+                rest.split('.')
+                    .any(|part| part.eq_ignore_ascii_case(wanted))
+            };
+            is("so") || is("dylib") || is("dll") || is("exe")
+        }
+    }
+}
+
+fn check_link(path: &Utf8Path, name: &str, inside: &Utf8Path) -> Result<(), ArchiveError> {
+    let target = std::fs::read_link(path).map_err(|source| ArchiveError::Unreadable { source })?;
+    let target = target.to_string_lossy().into_owned();
+    let member = name.to_owned();
+    match path.canonicalize_utf8() {
+        Ok(end) if end.starts_with(inside) => Ok(()),
+        Ok(_) => Err(ArchiveError::LinkEscapes { member, target }),
+        Err(_) if is_mangled(&target) => Err(ArchiveError::MangledLinks { member, target }),
+        Err(_) => Err(ArchiveError::Dangling { member, target }),
+    }
+}
+
+/// b9165 to b9169 were packed by a substitution that ate the `l` of every link's target:
+/// `llama-b9165ibllama.so.0` (llama.cpp #23115).
+fn is_mangled(target: &str) -> bool {
+    let Some(rest) = target.strip_prefix("llama-b") else {
+        return false;
+    };
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.starts_with("ib")
+}
+
+/// Runs a build's server and asks it which build it is. With `strict`, it must say the number of
+/// the build's tag; otherwise what it says is only remarked upon.
+pub(super) fn version(
+    program: &Utf8Path,
+    build: &BuildName,
+    strict: bool,
+) -> Result<Option<String>, CheckError> {
+    let name = program.file_name().unwrap_or_default().to_owned();
+    let said = run(program, &name)?;
+    let Some(wanted) = build.tag() else {
+        return Ok(None);
+    };
+    match reported(&said) {
+        Some(number) if number == wanted.number() => Ok(None),
+        Some(reported) if strict => Err(CheckError::OtherBuild {
+            program: name,
+            wanted,
+            reported,
+        }),
+        Some(number) => Ok(Some(format!(
+            "`{name} --version` says build {number}, not {wanted}"
+        ))),
+        None if strict => Err(CheckError::NoNumber {
+            program: name,
+            said: tail(&said),
+        }),
+        None => Ok(Some(format!("`{name} --version` names no build"))),
+    }
+}
+
+/// The build number in what `--version` prints: `version: 7572 (c1366056)`, and since b10453
+/// `version: 0.1.0-dev (build 10453, commit 3cb7ffb1a)`.
+fn reported(said: &str) -> Option<u32> {
+    let digits = |text: &str| -> Option<u32> {
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        text[..end].parse().ok()
+    };
+    let line = said
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("version: "))?;
+    if let Some((_, rest)) = line.split_once("build ") {
+        return digits(rest);
+    }
+    let (number, _) = line.split_once(" (")?;
+    number
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| digits(number))?
+}
+
+fn run(program: &Utf8Path, name: &str) -> Result<String, CheckError> {
+    let cannot = |source| CheckError::CannotRun {
+        program: name.to_owned(),
+        source,
+    };
+    let folder = program.parent().unwrap_or(Utf8Path::new("."));
+    // Into a file: a pipe would have to be read while waiting, and a child of it could keep it open.
+    let output = tempfile::tempfile().map_err(cannot)?;
+    let mut command = Command::new(program);
+    command
+        .arg("--version")
+        .env_clear()
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().map_err(cannot)?)
+        .stderr(output.try_clone().map_err(cannot)?);
+    // Builds before mid-2025 look for their libraries where they were built.
+    for variable in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
+        command.env(variable, folder);
+    }
+    for variable in ["SystemRoot", "TEMP", "TMPDIR"] {
+        if let Some(value) = std::env::var_os(variable) {
+            command.env(variable, value);
+        }
+    }
+    let started = Instant::now();
+    let mut child = loop {
+        match command.spawn() {
+            Ok(child) => break child,
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy
+                    && started.elapsed() < BUSY =>
+            {
+                std::thread::sleep(LOOK);
+            }
+            Err(error) => return Err(cannot(error)),
+        }
+    };
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(cannot)? {
+            break status;
+        }
+        if started.elapsed() > PATIENCE {
+            // It may end by itself in this very moment; either way it is gone after `wait`.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(CheckError::Endless {
+                program: name.to_owned(),
+            });
+        }
+        std::thread::sleep(LOOK);
+    };
+    let said = read(output).map_err(cannot)?;
+    if status.success() {
+        Ok(said)
+    } else {
+        Err(CheckError::Failed {
+            program: name.to_owned(),
+            status,
+            said: tail(&said),
+        })
+    }
+}
+
+fn read(mut output: File) -> io::Result<String> {
+    use std::io::Seek as _;
+    output.rewind()?;
+    let mut bytes = Vec::new();
+    output.take(MAX_OUTPUT).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The last lines of what a program said, on one line.
+fn tail(said: &str) -> String {
+    let lines: Vec<&str> = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let last = lines.len().saturating_sub(3);
+    let text = lines[last..].join("; ");
+    if text.is_empty() {
+        "it said nothing".to_owned()
+    } else {
+        text.chars().take(500).collect()
+    }
+}
+
+/// The server of a build's folder.
+pub(super) fn program(root: &Utf8Path) -> Option<Utf8PathBuf> {
+    super::PROGRAMS
+        .iter()
+        .map(|name| root.join(name))
+        .find(|path| path.is_file())
+}

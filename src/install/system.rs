@@ -1,0 +1,83 @@
+//! The few calls of an install that each operating system spells differently.
+
+pub(super) use os::{create, flush, free_bytes, symlink};
+
+#[cfg(unix)]
+mod os {
+    use std::fs::{File, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use camino::Utf8Path;
+
+    /// Creates a file that must not be there yet.
+    pub(in crate::install) fn create(path: &Utf8Path, executable: bool) -> io::Result<File> {
+        let mode = if executable { 0o755 } else { 0o644 };
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)
+    }
+
+    pub(in crate::install) fn symlink(target: &str, at: &Utf8Path) -> io::Result<()> {
+        std::os::unix::fs::symlink(target, at)
+    }
+
+    /// Bytes an ordinary user may still write to the file system of a folder.
+    pub(in crate::install) fn free_bytes(folder: &Utf8Path) -> io::Result<Option<u64>> {
+        let stat = rustix::fs::statvfs(folder.as_std_path())?;
+        Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
+    }
+
+    /// Makes everything that was written to the file system of a folder last.
+    pub(in crate::install) fn flush(folder: &Utf8Path) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        rustix::fs::syncfs(File::open(folder)?)?;
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            rustix::fs::sync();
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(windows)]
+mod os {
+    use std::fs::{File, OpenOptions};
+    use std::io;
+
+    use camino::Utf8Path;
+
+    /// Creates a file that must not be there yet.
+    pub(in crate::install) fn create(path: &Utf8Path, _executable: bool) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).open(path)
+    }
+
+    pub(in crate::install) fn symlink(target: &str, at: &Utf8Path) -> io::Result<()> {
+        std::os::windows::fs::symlink_file(target.replace('/', "\\"), at)
+    }
+
+    /// Not looked up on Windows: running out of space is then an error of writing.
+    pub(in crate::install) fn free_bytes(_folder: &Utf8Path) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Makes every file below a folder last.
+    pub(in crate::install) fn flush(folder: &Utf8Path) -> io::Result<()> {
+        for entry in folder.read_dir_utf8()? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                flush(entry.path())?;
+            } else if kind.is_file() {
+                OpenOptions::new()
+                    .write(true)
+                    .open(entry.path())?
+                    .sync_all()?;
+            }
+        }
+        Ok(())
+    }
+}
