@@ -4,6 +4,8 @@
 //! asset's name live in [`variant`]; what this machine can run is judged in [`host`].
 
 pub mod directory;
+#[cfg(test)]
+mod fixtures;
 pub mod github;
 pub mod host;
 mod http;
