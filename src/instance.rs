@@ -6,8 +6,10 @@
 //! operating system, [`record`] and [`state`] are the two files that describe an instance on disk.
 
 pub mod backoff;
+pub mod folder;
 pub mod gate;
 pub mod identity;
+pub mod listener;
 pub mod log;
 pub mod probe;
 pub mod process;

@@ -1,9 +1,22 @@
 //! Which process is ours: asked before any signal, so that a stale record never reaches a
 //! stranger that was given the same pid.
+//!
+//! A process is found by opening a handle first and comparing afterwards, so that what was
+//! compared is what the handle reaches. Waiting and policy are left to [`super::process`].
+
+#[cfg_attr(target_os = "linux", path = "identity/linux.rs")]
+mod os;
+
+use std::io;
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use os::Running;
+
+/// The variable that carries the nonce in the environment of supervisors and servers.
+pub const NONCE: &str = "LLAMA_ORCH_NONCE";
 
 /// What tells one process from every other one, on this boot and any other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,4 +31,50 @@ pub struct ProcessIdentity {
     pub program: Utf8PathBuf,
     /// The random text in its environment.
     pub nonce: Uuid,
+}
+
+/// It could not be found out whether a process is ours. Nothing may be signalled then.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find out whether process {pid} is ours")]
+pub struct IdentityError {
+    /// The process.
+    pub pid: u32,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl ProcessIdentity {
+    /// The identity of a process that is known to be ours, such as a child not waited for yet.
+    /// Without a program where it has ended already; such an identity is never found again.
+    pub fn of(pid: u32, nonce: Uuid) -> Result<Self, IdentityError> {
+        os::identify(pid, nonce).map_err(|source| IdentityError { pid, source })
+    }
+
+    /// Opens the process if it still lives and is the one that was recorded in every respect:
+    /// boot, pid, start time, executable and nonce. `None`: it is gone.
+    ///
+    /// # Errors
+    /// When the system does not let us look, which must not be taken for its absence.
+    pub fn find(&self) -> Result<Option<Running>, IdentityError> {
+        os::find(self).map_err(|source| IdentityError {
+            pid: self.pid,
+            source,
+        })
+    }
+}
+
+/// The id of this boot.
+pub fn boot() -> io::Result<Uuid> {
+    os::boot()
+}
+
+/// All processes of this user that carry `nonce` in their environment: a server whose record was
+/// lost, or children it left behind. Processes that may not be looked into are passed over.
+pub fn carrying(nonce: Uuid) -> io::Result<Vec<ProcessIdentity>> {
+    os::carrying(nonce)
+}
+
+/// The processes of this user, by id, that belong to the process group `group`.
+pub fn members(group: u32) -> io::Result<Vec<u32>> {
+    os::members(group)
 }

@@ -114,8 +114,12 @@ pub enum Phase {
     Stopping,
     /// The server was ended on request.
     Stopped,
-    /// The server would not end, even by SIGKILL; no successor may start.
-    StopFailed,
+    /// The server would not end, even by SIGKILL, or nobody knows who holds its lock; no successor
+    /// may start.
+    StopFailed {
+        /// What stands in the way.
+        reason: String,
+    },
 }
 
 /// A server process, known before and after its spawn.

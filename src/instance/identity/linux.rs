@@ -1,0 +1,245 @@
+//! Linux: pidfd and `/proc` (`proc(5)`, `pidfd_open(2)`).
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use uuid::Uuid;
+
+use super::{NONCE, ProcessIdentity};
+use crate::instance::process::timespec;
+
+/// A process we hold a handle of: a signal through it reaches that process or nobody.
+#[derive(Debug)]
+pub struct Running {
+    pidfd: OwnedFd,
+    pid: u32,
+}
+
+impl Running {
+    /// Opens a child that was not waited for yet, so that its pid cannot mean anybody else.
+    pub fn child(pid: u32) -> io::Result<Self> {
+        Ok(Self {
+            pidfd: open(pid)?.ok_or(io::ErrorKind::NotFound)?,
+            pid,
+        })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends a signal; nothing happens when it has ended already.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match pidfd_send_signal(&self.pidfd, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until it has ended. `false` when it still lives after `patience`.
+    pub fn ended_within(&self, patience: Duration) -> io::Result<bool> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut watched = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            match poll(&mut watched, Some(&timespec(left))) {
+                Ok(0) if left.is_zero() => return Ok(false),
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Running {
+    /// Readable once the process has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+pub(super) fn boot() -> io::Result<Uuid> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Uuid::parse_str(text.trim()).map_err(io::Error::other)
+}
+
+pub(super) fn identify(pid: u32, nonce: Uuid) -> io::Result<ProcessIdentity> {
+    let stat = Stat::read(pid)?.ok_or(io::ErrorKind::NotFound)?;
+    // A process that has ended and was not waited for yet has no executable any more.
+    let program = program(pid)?.unwrap_or_default();
+    Ok(ProcessIdentity {
+        boot: boot()?,
+        pid,
+        started: stat.started,
+        program,
+        nonce,
+    })
+}
+
+pub(super) fn find(wanted: &ProcessIdentity) -> io::Result<Option<Running>> {
+    if wanted.boot != boot()? {
+        return Ok(None);
+    }
+    let Some(pidfd) = open(wanted.pid)? else {
+        return Ok(None);
+    };
+    let Some(stat) = Stat::read(wanted.pid)? else {
+        return Ok(None);
+    };
+    // The start time comes first: it can always be read, so that a stranger we may not look into
+    // is told apart without an error.
+    if stat.is_dead() || stat.started != wanted.started {
+        return Ok(None);
+    }
+    if program(wanted.pid)?.is_none_or(|program| program != wanted.program) {
+        return Ok(None);
+    }
+    if !carries(wanted.pid, wanted.nonce)? {
+        return Ok(None);
+    }
+    Ok(Some(Running {
+        pidfd,
+        pid: wanted.pid,
+    }))
+}
+
+pub(super) fn carrying(nonce: Uuid) -> io::Result<Vec<ProcessIdentity>> {
+    let mut found = Vec::new();
+    for pid in own_processes()? {
+        if Stat::read(pid)
+            .ok()
+            .flatten()
+            .is_some_and(|stat| !stat.is_dead())
+            && carries(pid, nonce).unwrap_or(false)
+            && let Ok(identity) = identify(pid, nonce)
+        {
+            found.push(identity);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn members(group: u32) -> io::Result<Vec<u32>> {
+    let mut pids = own_processes()?;
+    pids.retain(|pid| {
+        Stat::read(*pid)
+            .ok()
+            .flatten()
+            .is_some_and(|stat| stat.group == group)
+    });
+    Ok(pids)
+}
+
+/// The processes of this user but this one.
+fn own_processes() -> io::Result<Vec<u32>> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let user = rustix::process::geteuid().as_raw();
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok());
+        if let Some(pid) = pid
+            && pid != std::process::id()
+            && entry
+                .metadata()
+                .is_ok_and(|metadata| metadata.uid() == user)
+        {
+            pids.push(pid);
+        }
+    }
+    Ok(pids)
+}
+
+/// Opens a process; `None` when there is none, or when the number is one of its threads'.
+fn open(pid: u32) -> io::Result<Option<OwnedFd>> {
+    use rustix::io::Errno;
+
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return Ok(None);
+    };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => Ok(Some(pidfd)),
+        Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What `/proc/<pid>/stat` says of a process.
+struct Stat {
+    state: u8,
+    group: u32,
+    started: u64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> io::Result<Option<Self>> {
+        let Some(text) = gone_is_none(std::fs::read(format!("/proc/{pid}/stat")))? else {
+            return Ok(None);
+        };
+        Self::parse(&text)
+            .map(Some)
+            .ok_or_else(|| io::Error::other(format!("`/proc/{pid}/stat` has an unknown form")))
+    }
+
+    /// The second field is the program's name in parentheses, which may contain anything; what
+    /// follows its last `)` are the fields from the third on.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let after = text.iter().rposition(|byte| *byte == b')')? + 1;
+        let fields: Vec<&str> = std::str::from_utf8(&text[after..])
+            .ok()?
+            .split_whitespace()
+            .collect();
+        Some(Self {
+            state: *fields.first()?.as_bytes().first()?,
+            group: fields.get(2)?.parse().ok()?,
+            started: fields.get(19)?.parse().ok()?,
+        })
+    }
+
+    fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+/// The executable of a process, also where its file was removed or replaced since.
+fn program(pid: u32) -> io::Result<Option<Utf8PathBuf>> {
+    let Some(link) = gone_is_none(std::fs::read_link(format!("/proc/{pid}/exe")))? else {
+        return Ok(None);
+    };
+    let text = link.to_string_lossy();
+    let path = text.strip_suffix(" (deleted)").unwrap_or(&text);
+    Ok(Some(Utf8Path::new(path).to_owned()))
+}
+
+/// Whether a process was started with `nonce` in its environment.
+fn carries(pid: u32, nonce: Uuid) -> io::Result<bool> {
+    let wanted = format!("{NONCE}={nonce}");
+    let environment = gone_is_none(std::fs::read(format!("/proc/{pid}/environ")))?;
+    Ok(environment.is_some_and(|text| {
+        text.split(|byte| *byte == 0)
+            .any(|entry| entry == wanted.as_bytes())
+    }))
+}
+
+/// A process that ended while it was looked at is not an error.
+fn gone_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

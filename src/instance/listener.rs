@@ -1,0 +1,166 @@
+//! Which process listens on a TCP port.
+//!
+//! Two questions are answered: who holds the ports a plan wants to use, and whether a server that
+//! is said to be ready is really the one that would be asked. What follows from the answers is
+//! left to the planner and to [`super::gate`].
+
+#[cfg_attr(target_os = "linux", path = "listener/linux.rs")]
+mod os;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+
+/// Who listens on a port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id; `None` where it belongs to somebody we may not look into.
+    pub pid: Option<u32>,
+    /// The name of its program, such as `python3`.
+    pub program: Option<String>,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.program, self.pid) {
+            (Some(program), Some(pid)) => write!(f, "`{program}` (pid {pid})"),
+            (None, Some(pid)) => write!(f, "pid {pid}"),
+            _ => f.write_str("another user's process"),
+        }
+    }
+}
+
+/// One socket that listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Socket {
+    address: IpAddr,
+    port: u16,
+    inode: u64,
+}
+
+/// Those of `ports` on which a process of this machine listens, on whatever address, and who it is.
+pub fn holders(ports: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, Holder>> {
+    let sockets = os::listening(ports)?;
+    let owners = os::owners(&sockets.iter().map(|socket| socket.inode).collect())?;
+    let mut holders = BTreeMap::new();
+    for socket in sockets {
+        let holder = holder(owners.get(&socket.inode).copied());
+        let known: &mut Holder = holders.entry(socket.port).or_default();
+        if known.pid.is_none() {
+            *known = holder;
+        }
+    }
+    Ok(holders)
+}
+
+/// Who listens where a server is expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listener {
+    /// Nobody.
+    Nobody,
+    /// The server alone.
+    Ours,
+    /// The server, and on the same address somebody else too: requests go to either.
+    Shared(Holder),
+    /// Somebody else alone.
+    Stranger(Holder),
+    /// Somebody, and neither the server nor that process lets us look: it may be either.
+    Unreadable,
+}
+
+/// Finds out who listens on `port` from the point of view of the server `pid`, whose process group
+/// counts as itself.
+pub fn judge(port: u16, pid: u32) -> io::Result<Listener> {
+    let sockets = os::listening(&BTreeSet::from([port]))?;
+    if sockets.is_empty() {
+        return Ok(Listener::Nobody);
+    }
+    let own = os::inodes_of(pid);
+    let readable = own.is_ok();
+    let mut inodes = own.unwrap_or_default();
+    if !sockets.iter().any(|socket| inodes.contains(&socket.inode)) {
+        for member in super::identity::members(pid)? {
+            inodes.extend(os::inodes_of(member).unwrap_or_default());
+        }
+    }
+    let (ours, others): (Vec<_>, Vec<_>) = sockets
+        .into_iter()
+        .partition(|socket| inodes.contains(&socket.inode));
+    let in_the_way: Vec<&Socket> = if ours.is_empty() {
+        others.iter().collect()
+    } else {
+        others
+            .iter()
+            .filter(|other| ours.iter().any(|own| collide(own, other)))
+            .collect()
+    };
+    let Some(first) = in_the_way.first() else {
+        return Ok(Listener::Ours);
+    };
+    let owner = os::owners(&BTreeSet::from([first.inode]))?
+        .get(&first.inode)
+        .copied();
+    Ok(match (ours.is_empty(), owner) {
+        (true, None) if !readable => Listener::Unreadable,
+        (true, owner) => Listener::Stranger(holder(owner)),
+        (false, owner) => Listener::Shared(holder(owner)),
+    })
+}
+
+/// Whether a connection meant for `own` may end up at `other`: the same address, or a narrower one
+/// than the server's wildcard.
+fn collide(own: &Socket, other: &Socket) -> bool {
+    own.address == other.address
+        || (own.address.is_unspecified() && own.address.is_ipv4() == other.address.is_ipv4())
+}
+
+fn holder(pid: Option<u32>) -> Holder {
+    Holder {
+        pid,
+        program: pid.and_then(os::program_name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn names_this_process_for_a_port_it_holds_and_nobody_for_a_free_one() {
+        let held = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = held.local_addr().expect("bound").port();
+        let free = {
+            let passing = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            passing.local_addr().expect("bound").port()
+        };
+        let holders = holders(&BTreeSet::from([port, free])).expect("readable");
+        assert_eq!(
+            holders.get(&port).and_then(|holder| holder.pid),
+            Some(std::process::id())
+        );
+        assert_eq!(holders.get(&free), None);
+    }
+
+    #[test]
+    fn tells_our_own_listener_from_a_strangers() {
+        let held = TcpListener::bind("[::1]:0").or_else(|_| TcpListener::bind("127.0.0.1:0"));
+        let held = held.expect("a free port");
+        let port = held.local_addr().expect("bound").port();
+        assert_eq!(
+            judge(port, std::process::id()).expect("readable"),
+            Listener::Ours
+        );
+        let seen_by_init = judge(port, 1).expect("readable");
+        assert!(
+            matches!(&seen_by_init, Listener::Stranger(who) if who.pid == Some(std::process::id())),
+            "{seen_by_init:?}",
+        );
+        drop(held);
+        assert_eq!(
+            judge(port, std::process::id()).expect("readable"),
+            Listener::Nobody
+        );
+    }
+}
