@@ -1,0 +1,115 @@
+//! What follows a server that is down: the same launch again, the fallback, or the end.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::life::Supervisor;
+use super::succession::is_proven;
+use crate::durable::FileError;
+use crate::instance::RestartPolicy;
+use crate::instance::backoff::{NextStart, next_start};
+use crate::instance::record::{FailedLaunch, Failure};
+use crate::instance::state::{Phase, Restarts, Role};
+
+impl Supervisor {
+    /// Decides what follows a server that is down: again, the fallback, or the end (`false`).
+    pub(super) fn go_on_after(
+        &mut self,
+        failure: Failure,
+        transient: bool,
+    ) -> Result<bool, FileError> {
+        let policy = &self.state.supervision.restart_policy;
+        let passed =
+            self.state.proven || self.state.role == Role::Fallback || self.state.load.is_some();
+        if !passed && !transient {
+            return self.fall_back(failure);
+        }
+        let now = Timestamp::now();
+        let next = if passed {
+            next_start(policy, &self.state.restarts, self.state.proven, now)
+        } else {
+            let patient = RestartPolicy {
+                max_retries: None,
+                ..policy.clone()
+            };
+            let next = next_start(&patient, &self.state.restarts, true, now);
+            if self.is_out_of_time(next, now) {
+                NextStart::GiveUp
+            } else {
+                next
+            }
+        };
+        let until = match next {
+            NextStart::Now => now,
+            NextStart::At(until) => until,
+            NextStart::GiveUp => {
+                let crashed = passed && policy.enabled && !self.state.proven;
+                let never_passed = self.state.role == Role::Fallback && self.state.load.is_none();
+                return match (crashed, self.state.role, never_passed) {
+                    (true, Role::Wanted, _) => self.fall_back(failure),
+                    (true, Role::Fallback, true) => self.fail(),
+                    _ => self.give_up(failure),
+                };
+            }
+        };
+        let restarts = &mut self.state.restarts;
+        restarts.in_a_row = restarts.in_a_row.saturating_add(1);
+        restarts.total = restarts.total.saturating_add(1);
+        restarts.last = Some(now);
+        self.enter(Phase::BackingOff { until })?;
+        Ok(true)
+    }
+
+    /// Whether a launch that never passed would be tried again after its `start_period` is over.
+    fn is_out_of_time(&self, next: NextStart, now: Timestamp) -> bool {
+        let spent = self
+            .first_try
+            .map_or(Duration::ZERO, |first| first.elapsed());
+        let wait = match next {
+            NextStart::At(until) => until.duration_since(now).try_into().unwrap_or_default(),
+            NextStart::Now | NextStart::GiveUp => Duration::ZERO,
+        };
+        spent + wait >= self.state.supervision.gate.start_period
+    }
+
+    fn fall_back(&mut self, failure: Failure) -> Result<bool, FileError> {
+        self.notes.note(format!(
+            "{} failed: {}",
+            self.state.launch.launch.build, failure.reason
+        ));
+        if self.state.role == Role::Wanted {
+            self.state.failed = Some(FailedLaunch {
+                fingerprint: self.state.runs(),
+                build: self.state.launch.launch.build.clone(),
+                failure,
+                at: Timestamp::now(),
+            });
+            if let Some(fallback) = self.assignment.fallback.clone() {
+                self.notes
+                    .note(format!("falls back to {}", fallback.launch.build));
+                self.state.proven = is_proven(&self.proven, &fallback);
+                self.state.launch = fallback;
+                self.state.role = Role::Fallback;
+                self.state.load = None;
+                self.state.restarts = Restarts::default();
+                self.first_try = None;
+                return Ok(true);
+            }
+        }
+        self.fail()
+    }
+
+    fn fail(&mut self) -> Result<bool, FileError> {
+        self.state.server = None;
+        self.enter(Phase::Failed)?;
+        Ok(false)
+    }
+
+    fn give_up(&mut self, failure: Failure) -> Result<bool, FileError> {
+        self.notes.note(format!("gives up: {}", failure.reason));
+        self.state.server = None;
+        self.enter(Phase::GaveUp { failure })?;
+        Ok(false)
+    }
+}

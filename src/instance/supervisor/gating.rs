@@ -1,0 +1,255 @@
+//! Taking a server through its gate, and watching over it afterwards.
+//!
+//! What is asked of the server is in [`super::ask`]; what the answers mean is judged in
+//! [`super::super::gate`]; what follows when it is down is in [`super::aftermath`].
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::ask::Access;
+use super::life::{Event, Fate, Supervisor};
+use crate::instance::gate::{self, Finding, GateFacts, Need, Verdict};
+use crate::instance::listener::{self, Listener};
+use crate::instance::log;
+use crate::instance::record::Failure;
+use crate::instance::state::{Health, Phase};
+
+/// The wait between two looks at a server that is loading: at first, at last, and how it grows.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_GROWTH: f64 = 1.25;
+
+/// The instants behind the durations of [`GateFacts`].
+struct Clock {
+    spawned: Instant,
+    bound: Option<Instant>,
+    healthy: Option<Instant>,
+}
+
+impl Supervisor {
+    /// Takes a server through its gate. `None` when it passed.
+    pub(super) fn pass_gate(&mut self) -> Result<Option<Fate>, Box<dyn Error>> {
+        let access = self.access();
+        let mut clock = self.clock();
+        let mut facts = GateFacts::default();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            facts.age = clock.spawned.elapsed();
+            facts.bound = clock.bound.map(|at| at.elapsed());
+            facts.healthy = clock.healthy.map(|at| at.elapsed());
+            let verdict = gate::judge(
+                &self.state.supervision.gate,
+                &self.state.launch.launch,
+                &facts,
+            );
+            let wait = match verdict {
+                Verdict::Passed => {
+                    self.passed(&clock);
+                    return Ok(None);
+                }
+                Verdict::Failed { reason, transient } => return self.unfit(reason, transient),
+                Verdict::Starting(Need::Patience(left)) => left,
+                Verdict::Starting(need) => {
+                    if self.find_out(need, &access, &mut facts, &mut clock) {
+                        pause = FIRST_PAUSE;
+                        Duration::ZERO
+                    } else {
+                        let now = pause;
+                        pause = pause.mul_f64(PAUSE_GROWTH).min(LAST_PAUSE);
+                        now
+                    }
+                }
+            };
+            match self.wait(Instant::now() + wait)? {
+                Event::Due | Event::Refreshed => {}
+                Event::Asked => return Ok(Some(Fate::Asked)),
+                Event::Ended(exit) => return Ok(Some(self.ended(exit))),
+            }
+        }
+    }
+
+    /// Watches over a server that has passed its gate, to its end.
+    pub(super) fn watch(&mut self) -> Result<Fate, Box<dyn Error>> {
+        let access = self.access();
+        let mut misses = 0;
+        let mut healthy_since =
+            (self.state.health == Health::Healthy).then(|| before(self.state.since));
+        let mut last_probe = Instant::now();
+        loop {
+            let settings = &self.state.supervision;
+            let next_probe = last_probe + settings.gate.interval.max(FIRST_PAUSE);
+            let unproven = !self.state.proven || self.state.restarts.in_a_row > 0;
+            let proof = healthy_since
+                .filter(|_| unproven)
+                .map(|since| since + settings.prove_after);
+            match self.wait(proof.map_or(next_probe, |proof| proof.min(next_probe)))? {
+                Event::Asked => return Ok(Fate::Asked),
+                Event::Ended(exit) => return Ok(self.ended(exit)),
+                Event::Refreshed => continue,
+                Event::Due => {}
+            }
+            if proof.is_some_and(|proof| proof <= Instant::now()) {
+                self.state.proven = true;
+                self.state.restarts.in_a_row = 0;
+                self.notes.note("the launch is proven");
+                self.save_or_note();
+            }
+            if next_probe > Instant::now() {
+                continue;
+            }
+            last_probe = Instant::now();
+            self.tidy();
+            match self.ask_health(&access) {
+                Ok(()) => {
+                    misses = 0;
+                    if self.state.health != Health::Healthy {
+                        healthy_since = Some(Instant::now());
+                        self.say_health(Health::Healthy, "answers again");
+                    }
+                }
+                // Whatever interrupted the question is dealt with by the next wait.
+                Err(None) => {}
+                Err(Some(why)) => {
+                    misses += 1;
+                    if misses >= self.state.supervision.gate.retries.max(1)
+                        && self.state.health != Health::Unresponsive
+                    {
+                        healthy_since = None;
+                        self.say_health(Health::Unresponsive, &format!("does not answer: {why}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn say_health(&mut self, health: Health, what: &str) {
+        self.notes.note(format!("the server {what}"));
+        self.state.health = health;
+        self.save_or_note();
+    }
+
+    /// What is done because we are awake anyway.
+    fn tidy(&mut self) {
+        if self.unsaved {
+            self.save_or_note();
+        }
+        if let Err(error) = log::rotate(&self.folder.server_log(), &self.state.supervision.logs) {
+            self.notes.error(&error);
+        }
+    }
+
+    fn passed(&mut self, clock: &Clock) {
+        let from = clock.bound.unwrap_or(clock.spawned);
+        let load = clock
+            .healthy
+            .map_or(Duration::ZERO, |healthy| healthy.duration_since(from));
+        self.state.load = Some(load.as_secs_f64());
+        self.state.health = Health::Healthy;
+        self.notes.note("the gate is passed");
+        (self.state.phase, self.state.since) = (Phase::Running, Timestamp::now());
+        self.save_or_note();
+    }
+
+    /// Ends a server that failed its gate alive.
+    fn unfit(&mut self, reason: String, transient: bool) -> Result<Option<Fate>, Box<dyn Error>> {
+        let log_tail = self.log_tail();
+        self.notes
+            .note(format!("the gate failed: the server {reason}"));
+        if !self.end_server()? {
+            return Err("the server would not end".into());
+        }
+        Ok(Some(Fate::Down {
+            failure: Failure { reason, log_tail },
+            transient,
+        }))
+    }
+
+    fn clock(&self) -> Clock {
+        let spawned = self
+            .state
+            .server
+            .as_ref()
+            .map_or_else(Timestamp::now, |server| server.spawned);
+        let bound = match self.state.phase {
+            Phase::Starting { bound } => bound,
+            _ => None,
+        };
+        Clock {
+            spawned: before(spawned),
+            bound: bound.map(before),
+            healthy: None,
+        }
+    }
+
+    /// Finds out one thing. Tells whether that brought the gate further.
+    fn find_out(
+        &mut self,
+        need: Need,
+        access: &Access,
+        facts: &mut GateFacts,
+        clock: &mut Clock,
+    ) -> bool {
+        match need {
+            Need::Listener => {
+                let pid = self
+                    .server
+                    .as_ref()
+                    .map_or(0, |server| server.identity().pid);
+                // Where the system does not tell who listens, the server is asked for its alias.
+                let listener = listener::judge(self.state.launch.launch.port, pid)
+                    .unwrap_or(Listener::Unreadable);
+                let bound = !matches!(listener, Listener::Nobody | Listener::Stranger(_));
+                facts.listener = Some(listener);
+                if bound {
+                    self.bound(clock);
+                }
+                bound
+            }
+            Need::Health => match self.ask_health(access) {
+                Ok(()) => {
+                    clock.healthy = Some(Instant::now());
+                    true
+                }
+                Err(why) => {
+                    facts.last_answer = why.or(facts.last_answer.take());
+                    false
+                }
+            },
+            Need::Build => settle(&mut facts.build, self.check_build(access)),
+            Need::Alias => settle(&mut facts.alias, self.check_alias(access)),
+            Need::Probe => settle(&mut facts.probe, self.check_probe(access)),
+            Need::Patience(_) => true,
+        }
+    }
+
+    fn bound(&mut self, clock: &mut Clock) {
+        if let Some(mut process) = self.server.take() {
+            if process.refresh() {
+                self.know(&process);
+            }
+            self.server = Some(process);
+        }
+        if clock.bound.is_none() {
+            clock.bound = Some(Instant::now());
+            self.state.phase = Phase::Starting {
+                bound: Some(Timestamp::now()),
+            };
+            self.save_or_note();
+        }
+    }
+}
+
+fn settle(place: &mut Finding, finding: Option<Finding>) -> bool {
+    let found = finding.is_some();
+    *place = finding.unwrap_or_default();
+    found
+}
+
+/// The instant of a time that has passed, as far as this boot reaches.
+fn before(time: Timestamp) -> Instant {
+    let now = Instant::now();
+    let age = Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default();
+    now.checked_sub(age).unwrap_or(now)
+}

@@ -1,0 +1,387 @@
+//! The life of a supervisor: from taking over to the end of its server.
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, poll};
+use uuid::Uuid;
+
+use super::ALREADY;
+use super::claim::{Claim, claim};
+use super::notes::{Notes, chain};
+use super::program::Program;
+use super::standing;
+use super::succession::begin_state;
+use crate::durable::{self, FileError, FileLock};
+use crate::instance::folder::InstanceFolder;
+use crate::instance::gate::reason;
+use crate::instance::identity::{NONCE, ProcessIdentity};
+use crate::instance::log;
+use crate::instance::process::{self, EndError, Order, Orders, Process, timespec};
+use crate::instance::record::{self, Assignment, Failure, Record, RecordedLaunch};
+use crate::instance::state::{self, Exit, Health, Phase, Server, State};
+use crate::kill_point;
+
+/// How many of the server's last lines explain a failure.
+const LINES_SHOWN: usize = 20;
+
+/// Lives a whole life and says how it ended.
+pub(super) fn live(folder: &InstanceFolder) -> ExitCode {
+    let notes = Notes::new(folder.supervisor_log());
+    match begin(folder, &notes) {
+        Ok(code) => code,
+        Err(error) => {
+            notes.note(format!("ends: {}", chain(error.as_ref())));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin(folder: &InstanceFolder, notes: &Notes) -> Result<ExitCode, Box<dyn Error>> {
+    process::settle_in()?;
+    let orders = Orders::listen()?;
+    let wanted = || -> Result<Option<Record>, FileError> {
+        durable::read_json(&folder.record(), record::SCHEMA)
+    };
+    let same = |state: &State| {
+        let wanted = wanted()?.and_then(|record| record.wanted);
+        Ok(wanted.is_some_and(|wanted| wanted.id == state.assignment))
+    };
+    let lock = match claim(folder, notes, same)? {
+        Claim::Ours(lock) => lock,
+        Claim::Already => return Ok(ExitCode::from(ALREADY)),
+    };
+    let Some((assignment, proven)) =
+        wanted()?.and_then(|record| Some((record.wanted?, record.proven)))
+    else {
+        notes.note("ends: nothing is wanted here");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let old: Option<State> = durable::read_json(&folder.state(), state::SCHEMA)?;
+    let program = Utf8PathBuf::try_from(std::env::current_exe()?)?;
+    let digest = Program::digest_in(&program).ok_or("not run from its place in `supervisors/`")?;
+    let nonce = std::env::var(NONCE)
+        .map_err(|_| "not started by `llama-orch`")?
+        .parse()?;
+    let me = ProcessIdentity::of(std::process::id(), nonce)?;
+    let state = begin_state(me, digest, &assignment, &proven, old.as_ref());
+    let mut supervisor = Supervisor {
+        folder: folder.clone(),
+        notes: Notes::new(folder.supervisor_log()),
+        orders,
+        assignment,
+        proven,
+        state,
+        server: None,
+        log_offset: 0,
+        first_try: None,
+        unsaved: false,
+        _lock: lock,
+    };
+    supervisor.take_over(old)?;
+    supervisor.run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A supervisor at work.
+pub(super) struct Supervisor {
+    pub(super) folder: InstanceFolder,
+    pub(super) notes: Notes,
+    pub(super) orders: Orders,
+    pub(super) assignment: Assignment,
+    pub(super) proven: Vec<RecordedLaunch>,
+    pub(super) state: State,
+    pub(super) server: Option<Process>,
+    /// Where the log stood when the server was spawned.
+    log_offset: u64,
+    /// When this launch was tried first, for causes that may pass.
+    pub(super) first_try: Option<Instant>,
+    /// Whether the state could not be written the last time.
+    pub(super) unsaved: bool,
+    _lock: FileLock,
+}
+
+/// What ended a wait.
+pub(super) enum Event {
+    /// The time came.
+    Due,
+    /// The settings may have changed.
+    Refreshed,
+    /// The server ended.
+    Ended(Exit),
+    /// Somebody wants the server ended.
+    Asked,
+}
+
+/// How the service of one server process ended.
+pub(super) enum Fate {
+    /// Somebody wants it so.
+    Asked,
+    /// It is down, for this reason.
+    Down {
+        /// Why.
+        failure: Failure,
+        /// Whether the same launch may do better at another time.
+        transient: bool,
+    },
+}
+
+impl Supervisor {
+    fn run(&mut self) -> Result<(), Box<dyn Error>> {
+        loop {
+            if matches!(self.state.phase, Phase::StopFailed { .. }) {
+                return Ok(());
+            }
+            if let Phase::BackingOff { until } = self.state.phase
+                && !self.wait_until(until)?
+            {
+                return Ok(self.stop()?);
+            }
+            let goes_on = match self.serve()? {
+                Some(Fate::Asked) => return Ok(self.stop()?),
+                Some(Fate::Down { failure, transient }) => self.go_on_after(failure, transient)?,
+                None => true,
+            };
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for a point in time. `false` when somebody wants the server ended meanwhile.
+    fn wait_until(&mut self, until: Timestamp) -> io::Result<bool> {
+        loop {
+            let left = until.duration_since(Timestamp::now());
+            let Ok(left) = std::time::Duration::try_from(left) else {
+                return Ok(true);
+            };
+            match self.wait(Instant::now() + left)? {
+                Event::Due => return Ok(true),
+                Event::Asked => return Ok(false),
+                Event::Refreshed | Event::Ended(_) => {}
+            }
+        }
+    }
+
+    /// Starts the server if there is none, gates it and watches over it to its end. `None` where
+    /// nothing can be started because of what stands there.
+    fn serve(&mut self) -> Result<Option<Fate>, Box<dyn Error>> {
+        if self.server.is_none() {
+            let lock = match process::take_lock_after(&self.folder.server_lock(), self.last_nonce())
+            {
+                Ok(lock) => lock,
+                Err(error) => {
+                    self.stop_failed(&error)?;
+                    return Ok(None);
+                }
+            };
+            if let Err(error) = self.spawn(lock) {
+                self.notes.error(error.as_ref());
+                self.state.server = None;
+                let failure = Failure {
+                    reason: chain(error.as_ref()),
+                    log_tail: Vec::new(),
+                };
+                return Ok(Some(Fate::Down {
+                    failure,
+                    transient: false,
+                }));
+            }
+        }
+        if self.state.phase != Phase::Running
+            && let Some(fate) = self.pass_gate()?
+        {
+            return Ok(Some(fate));
+        }
+        self.watch().map(Some)
+    }
+
+    fn last_nonce(&self) -> Uuid {
+        self.state
+            .server
+            .as_ref()
+            .map_or_else(Uuid::new_v4, |server| server.nonce)
+    }
+
+    fn spawn(&mut self, lock: FileLock) -> Result<(), Box<dyn Error>> {
+        let nonce = Uuid::new_v4();
+        let root = self.folder.root().to_owned();
+        let environment =
+            process::environment_of(&root, &self.state.launch, nonce, std::env::vars_os())?;
+        let server = Server {
+            nonce,
+            process: None,
+            spawned: Timestamp::now(),
+            adopted: false,
+        };
+        self.state.server = Some(server);
+        self.state.health = Health::Unknown;
+        self.enter(Phase::Starting { bound: None })?;
+        kill_point::reached("supervisor.before-spawn");
+        self.first_try.get_or_insert_with(Instant::now);
+        let log = self.folder.server_log();
+        self.log_offset = log::size(&log)?;
+        let process = process::spawn(&root, &self.state.launch, nonce, environment, &log, lock)?;
+        kill_point::reached("supervisor.spawned");
+        self.notes.note(format!(
+            "started {} as process {}",
+            self.state.launch.launch.build,
+            process.identity().pid
+        ));
+        self.know(&process);
+        self.server = Some(process);
+        self.save()?;
+        kill_point::reached("supervisor.gating");
+        Ok(())
+    }
+
+    pub(super) fn know(&mut self, process: &Process) {
+        if let Some(server) = &mut self.state.server {
+            server.process = Some(process.identity().clone());
+        }
+    }
+
+    /// Notes how the server ended by itself, and why as far as its log tells.
+    pub(super) fn ended(&mut self, exit: Exit) -> Fate {
+        self.server = None;
+        let log_tail = self.log_tail();
+        let reason = reason::of_exit(exit, &log_tail);
+        self.notes.note(format!("the server {}", reason.text));
+        self.note_exit(exit, false);
+        Fate::Down {
+            failure: Failure {
+                reason: reason.text,
+                log_tail,
+            },
+            transient: reason.transient,
+        }
+    }
+
+    pub(super) fn log_tail(&self) -> Vec<String> {
+        log::tail_since(&self.folder.server_log(), self.log_offset, LINES_SHOWN).unwrap_or_default()
+    }
+
+    fn note_exit(&mut self, exit: Exit, asked: bool) {
+        if let Err(error) = standing::write_exit(&self.folder, exit, asked, self.state.runs()) {
+            self.notes.error(&error);
+        }
+    }
+
+    /// Ends a server that is not what it should be. `false` where it would not end.
+    pub(super) fn end_server(&mut self) -> Result<bool, FileError> {
+        self.enter(Phase::Stopping)?;
+        let Some(mut process) = self.server.take() else {
+            return Ok(true);
+        };
+        let ended = process
+            .stop(self.state.supervision.stop_timeout)
+            .and_then(|exit| {
+                process::take_lock_after(&self.folder.server_lock(), self.last_nonce())?;
+                Ok(exit)
+            });
+        match ended {
+            Ok(exit) => {
+                self.notes.note(format!("the server {exit}, as asked"));
+                self.note_exit(exit, true);
+                self.state.server = None;
+                Ok(true)
+            }
+            Err(error) => {
+                self.stop_failed(&error)?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn stop(&mut self) -> Result<(), FileError> {
+        if self.end_server()? {
+            self.enter(Phase::Stopped)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn stop_failed(&mut self, error: &EndError) -> Result<(), FileError> {
+        let reason = chain(error);
+        self.notes.note(&reason);
+        self.enter(Phase::StopFailed { reason })
+    }
+
+    /// Waits until something happens, but not longer than `until`.
+    pub(super) fn wait(&mut self, until: Instant) -> io::Result<Event> {
+        loop {
+            match self.orders.next() {
+                Some(Order::End) => return Ok(Event::Asked),
+                Some(Order::Refresh) => {
+                    self.refresh();
+                    return Ok(Event::Refreshed);
+                }
+                None => {}
+            }
+            if let Some(server) = &mut self.server
+                && let Some(exit) = server.ended()?
+            {
+                return Ok(Event::Ended(exit));
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Event::Due);
+            }
+            let [end, refresh] = self.orders.descriptors();
+            let mut watched = vec![PollFd::from_borrowed_fd(end, PollFlags::IN)];
+            watched.push(PollFd::from_borrowed_fd(refresh, PollFlags::IN));
+            watched.extend(
+                self.server
+                    .as_ref()
+                    .map(|server| PollFd::new(server, PollFlags::IN)),
+            );
+            match poll(&mut watched, Some(&timespec(left))) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Reads the settings again. The launch of a life never changes: where the record wants
+    /// another one, only the next supervisor will start it.
+    fn refresh(&mut self) {
+        let record: Result<Option<Record>, FileError> =
+            durable::read_json(&self.folder.record(), record::SCHEMA);
+        let wanted = match record {
+            Ok(record) => record.and_then(|record| record.wanted),
+            Err(error) => return self.notes.error(&error),
+        };
+        let Some(wanted) = wanted else { return };
+        let same_launch = wanted.launch.fingerprint() == self.assignment.launch.fingerprint();
+        if wanted.id != self.assignment.id && !same_launch {
+            return;
+        }
+        self.notes.note("has read its settings again");
+        (self.assignment.id, self.state.assignment) = (wanted.id, wanted.id);
+        self.state.supervision = wanted.supervision;
+        self.save_or_note();
+    }
+
+    /// Goes over to a phase and writes it down.
+    pub(super) fn enter(&mut self, phase: Phase) -> Result<(), FileError> {
+        (self.state.phase, self.state.since) = (phase, Timestamp::now());
+        self.save()
+    }
+
+    pub(super) fn save(&mut self) -> Result<(), FileError> {
+        let saved = durable::write_json(&self.folder.state(), &self.state);
+        self.unsaved = saved.is_err();
+        saved
+    }
+
+    /// Writes the state where a failure to must not end a server that runs: it is tried again.
+    pub(super) fn save_or_note(&mut self) {
+        if let Err(error) = self.save() {
+            self.notes.error(&error);
+        }
+    }
+}

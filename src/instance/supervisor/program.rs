@@ -1,0 +1,96 @@
+//! The program supervisors run from: a copy of this one under its own digest, so that upgrading or
+//! removing llama-orch touches no supervisor that runs.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::Digest as _;
+
+use crate::durable;
+use crate::instance::folder::PRIVATE;
+use crate::release::Digest;
+
+/// The name of the program in its folder.
+const NAME: &str = "llama-orch";
+
+/// The copy of this program that supervisors run from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Where it lies: `.llama-orch/supervisors/<sha256>/llama-orch` below the root.
+    pub path: Utf8PathBuf,
+    /// What it hashes to, which names its folder.
+    pub digest: Digest,
+}
+
+/// The program could not be copied.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot copy this program to `{to}`")]
+pub struct InstallError {
+    /// The folder it was to lie in.
+    pub to: Utf8PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl Program {
+    /// Copies the program that is running below `root`, unless that was done before.
+    pub fn install(root: &Utf8Path) -> Result<Self, InstallError> {
+        let folder = root.join(PRIVATE).join("supervisors");
+        copy(&folder).map_err(|source| InstallError { to: folder, source })
+    }
+
+    /// The digest in the path of a program that was installed so.
+    pub(super) fn digest_in(path: &Utf8Path) -> Option<Digest> {
+        path.parent()?.file_name()?.parse().ok()
+    }
+}
+
+fn copy(folder: &Utf8Path) -> io::Result<Program> {
+    // Opened through the kernel's own name for it where there is one: the file may have been
+    // replaced since we were started.
+    let mut source =
+        File::open("/proc/self/exe").or_else(|_| File::open(std::env::current_exe()?))?;
+    let mut hash = sha2::Sha256::new();
+    io::copy(&mut source, &mut HashWriter(&mut hash))?;
+    let digest = Digest::from_bytes(hash.finalize().into());
+    let home = folder.join(digest.to_string());
+    let path = home.join(NAME);
+    if path.is_file() {
+        return Ok(Program { path, digest });
+    }
+    fs::create_dir_all(folder)?;
+    let staging = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempdir_in(folder)?;
+    let copied = staging.path().join(NAME);
+    let mut target = File::create(&copied)?;
+    io::Seek::rewind(&mut source)?;
+    io::copy(&mut source, &mut target)?;
+    target.set_permissions(Permissions::from_mode(0o755))?;
+    target.sync_all()?;
+    drop(target);
+    fs::set_permissions(staging.path(), Permissions::from_mode(0o755))?;
+    match fs::rename(staging.path(), &home) {
+        Ok(()) => durable::sync_folder(folder)?,
+        // Somebody else was faster; what they copied has the same digest.
+        Err(_) if path.is_file() => {}
+        Err(error) => return Err(error),
+    }
+    Ok(Program { path, digest })
+}
+
+/// Hashes what is written to it.
+struct HashWriter<'a>(&'a mut sha2::Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

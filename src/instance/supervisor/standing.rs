@@ -1,0 +1,141 @@
+//! What an earlier supervisor left behind: finding its server, adopting it or ending it.
+//!
+//! Everything here is done by whoever holds `supervisor.lock`.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::durable::{self, FileError, FileLock};
+use crate::instance::Fingerprint;
+use crate::instance::folder::InstanceFolder;
+use crate::instance::identity::{self, IdentityError};
+use crate::instance::process::{self, EndError, Process};
+use crate::instance::state::{self, Exit, ExitRecord, Phase, Server, State};
+
+/// What stands where a server is to run.
+pub(super) enum Standing {
+    /// Nothing: nobody holds `server.lock`.
+    Free,
+    /// The server the state tells of.
+    Server(Process),
+    /// Children of a server that is gone itself.
+    Leftovers,
+    /// Somebody holds the lock, and nobody knows who.
+    Unknown,
+}
+
+/// Finds out what stands there, from the lock first and `state` second. A server that is just
+/// being spawned has the lock before it can be told by its nonce, so a holder that is not known is
+/// looked for a while.
+pub(super) fn look(
+    folder: &InstanceFolder,
+    state: Option<&State>,
+) -> Result<Standing, StandingError> {
+    let deadline = Instant::now() + SEARCH;
+    loop {
+        let standing = glance(folder, state)?;
+        if !matches!(standing, Standing::Unknown) || Instant::now() >= deadline {
+            return Ok(standing);
+        }
+    }
+}
+
+fn glance(folder: &InstanceFolder, state: Option<&State>) -> Result<Standing, StandingError> {
+    if FileLock::take_within(&folder.server_lock(), LOOK)?.is_some() {
+        return Ok(Standing::Free);
+    }
+    let Some(server) = state.and_then(|state| state.server.as_ref()) else {
+        return Ok(Standing::Unknown);
+    };
+    if let Some(process) = &server.process
+        && let Some(found) = process::adopt(process)?
+    {
+        return Ok(Standing::Server(found));
+    }
+    let carrying = identity::carrying(server.nonce).map_err(StandingError::Search)?;
+    if server.process.is_none() {
+        // Its supervisor died between the spawn and its record. The server is the head of the
+        // group that it and its children form.
+        for candidate in &carrying {
+            if identity::members(candidate.pid)
+                .map_err(StandingError::Search)?
+                .contains(&candidate.pid)
+                && let Some(found) = process::adopt(candidate)?
+            {
+                return Ok(Standing::Server(found));
+            }
+        }
+    }
+    Ok(if carrying.is_empty() {
+        Standing::Unknown
+    } else {
+        Standing::Leftovers
+    })
+}
+
+/// A look at a lock by somebody else holds it for an instant.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long the holder of `server.lock` is looked for.
+const SEARCH: Duration = Duration::from_secs(2);
+
+/// Why it could not be found out what stands there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StandingError {
+    /// The lock cannot be looked at.
+    #[error(transparent)]
+    Lock(#[from] FileError),
+    /// A process cannot be looked into.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The list of processes cannot be read.
+    #[error("cannot look through the processes")]
+    Search(#[source] io::Error),
+}
+
+/// Ends what is left of a server: itself where it lives, then its children, and returns how it
+/// ended once nobody holds `server.lock` any more.
+pub(super) fn clear(
+    folder: &InstanceFolder,
+    server: &Server,
+    process: Option<&mut Process>,
+    grace: Duration,
+    already_asked: bool,
+) -> Result<Exit, EndError> {
+    let exit = match process {
+        Some(process) if already_asked => process.insist(grace)?,
+        Some(process) => process.stop(grace)?,
+        None => Exit::Unobserved,
+    };
+    process::take_lock_after(&folder.server_lock(), server.nonce)?;
+    Ok(exit)
+}
+
+/// Whether the server of `state` was told to end already, so that it must not be told twice.
+pub(super) fn is_ending(state: &State) -> bool {
+    matches!(
+        state.phase,
+        Phase::TakingOver | Phase::Stopping | Phase::StopFailed { .. }
+    )
+}
+
+/// Writes down how a server ended.
+pub(super) fn write_exit(
+    folder: &InstanceFolder,
+    exit: Exit,
+    asked: bool,
+    fingerprint: Fingerprint,
+) -> Result<(), FileError> {
+    let record = ExitRecord {
+        schema: state::SCHEMA,
+        exit,
+        at: Timestamp::now(),
+        asked,
+        fingerprint,
+        other: serde_json::Map::new(),
+    };
+    durable::write_json(&folder.exit(), &record)
+}

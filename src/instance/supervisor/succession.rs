@@ -1,0 +1,156 @@
+//! What one supervisor takes over from the one before: its state, and its server or what is left
+//! of it.
+
+use std::error::Error;
+
+use jiff::Timestamp;
+
+use super::life::Supervisor;
+use super::standing::{self, Standing};
+use crate::durable::FileError;
+use crate::instance::identity::{self, ProcessIdentity};
+use crate::instance::process::{EndError, Process};
+use crate::instance::record::{Assignment, RecordedLaunch};
+use crate::instance::state::{self, Exit, Health, Phase, Restarts, Role, Server, State};
+use crate::release::Digest;
+
+/// What is true before anything was done: what the supervisor before left of the same assignment,
+/// or a new beginning.
+pub(super) fn begin_state(
+    me: ProcessIdentity,
+    program: Digest,
+    assignment: &Assignment,
+    proven: &[RecordedLaunch],
+    old: Option<&State>,
+) -> State {
+    let mut state = State {
+        schema: state::SCHEMA,
+        protocol: state::PROTOCOL,
+        program,
+        assignment: assignment.id,
+        supervision: assignment.supervision.clone(),
+        launch: assignment.launch.clone(),
+        role: Role::Wanted,
+        phase: Phase::TakingOver,
+        since: Timestamp::now(),
+        server: old.and_then(|old| old.server.clone()),
+        load: None,
+        proven: is_proven(proven, &assignment.launch),
+        health: Health::Unknown,
+        restarts: Restarts::default(),
+        failed: None,
+        other: old.map(|old| old.other.clone()).unwrap_or_default(),
+        supervisor: me,
+    };
+    if let Some(old) = old
+        && old.assignment == assignment.id
+        && !matches!(old.phase, Phase::Failed)
+    {
+        state.launch.clone_from(&old.launch);
+        state.role = old.role;
+        state.failed.clone_from(&old.failed);
+        state.load = old.load;
+        state.proven = old.proven || is_proven(proven, &old.launch);
+        // Giving up and waiting are forgotten with the boot they happened on.
+        if old.supervisor.boot == state.supervisor.boot
+            && !matches!(old.phase, Phase::GaveUp { .. })
+        {
+            state.restarts = old.restarts.clone();
+        }
+    }
+    state
+}
+
+/// Whether a launch is among the proven ones.
+pub(super) fn is_proven(proven: &[RecordedLaunch], launch: &RecordedLaunch) -> bool {
+    let fingerprint = launch.fingerprint();
+    proven
+        .iter()
+        .any(|proven| proven.fingerprint() == fingerprint)
+}
+
+impl Supervisor {
+    /// Deals with what the supervisor before left: adopts its server or ends it.
+    pub(super) fn take_over(&mut self, old: Option<State>) -> Result<(), Box<dyn Error>> {
+        let standing = standing::look(&self.folder, old.as_ref())?;
+        let Some(old) = old else {
+            if !matches!(standing, Standing::Free) {
+                return Ok(self.stop_failed(&EndError::LockHeld)?);
+            }
+            return Ok(());
+        };
+        let mut found = match standing {
+            Standing::Unknown => return Ok(self.stop_failed(&EndError::LockHeld)?),
+            Standing::Free => {
+                if old
+                    .server
+                    .as_ref()
+                    .is_some_and(|server| server.process.is_some())
+                {
+                    standing::write_exit(&self.folder, Exit::Unobserved, false, old.runs())?;
+                }
+                self.state.server = None;
+                return self.resume_wait(&old);
+            }
+            Standing::Leftovers => None,
+            Standing::Server(process) => Some(process),
+        };
+        let fits = old.assignment == self.assignment.id || old.runs() == self.state.runs();
+        if fits
+            && !standing::is_ending(&old)
+            && let Some(process) = found.take_if(|_| true)
+        {
+            return Ok(self.adopt(process, old)?);
+        }
+        let Some(server) = old.server.clone() else {
+            return Ok(self.stop_failed(&EndError::LockHeld)?);
+        };
+        self.save()?;
+        self.notes.note("ends the server of the launch before");
+        let grace = old.supervision.stop_timeout;
+        let asked = standing::is_ending(&old);
+        match standing::clear(&self.folder, &server, found.as_mut(), grace, asked) {
+            Ok(exit) => {
+                standing::write_exit(&self.folder, exit, true, old.runs())?;
+                self.state.server = None;
+                Ok(())
+            }
+            Err(error) => Ok(self.stop_failed(&error)?),
+        }
+    }
+
+    fn adopt(&mut self, process: Process, old: State) -> Result<(), FileError> {
+        self.notes.note(format!(
+            "adopts the server, process {}",
+            process.identity().pid
+        ));
+        self.state.server = old.server.map(|server| Server {
+            process: Some(process.identity().clone()),
+            adopted: true,
+            ..server
+        });
+        self.state.load = old.load;
+        self.state.proven |= old.proven;
+        self.state.health = old.health;
+        self.state.since = old.since;
+        self.state.phase = match old.phase {
+            Phase::Running => Phase::Running,
+            Phase::Starting { bound } => Phase::Starting { bound },
+            _ => Phase::Starting { bound: None },
+        };
+        self.server = Some(process);
+        self.save()
+    }
+
+    /// Goes on waiting for a restart the supervisor before had scheduled.
+    fn resume_wait(&mut self, old: &State) -> Result<(), Box<dyn Error>> {
+        if let Phase::BackingOff { until } = old.phase
+            && old.assignment == self.assignment.id
+            && old.supervisor.boot == identity::boot()?
+        {
+            self.state.phase = Phase::BackingOff { until };
+            self.save()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! What a start must pass, and what follows when it does not.
+
+use std::time::Duration;
+
+use llama_orch::instance::state::{Exit, Health, Phase, Role};
+use llama_orch::instance::{EnvironmentValue, GateSpec, ProbeKind, RestartPolicy, Supervision};
+
+use crate::sandbox::{NOBODY, Sandbox, eventually, is_alive, quick, server_pid};
+
+#[test]
+fn a_good_launch_is_started_gated_and_ended() {
+    let sandbox = Sandbox::new();
+    let mut settings = quick();
+    settings.gate.probe = ProbeKind::Completion;
+    let id = sandbox.start_with(&sandbox.build(9001, ""), None, settings);
+
+    let state = sandbox.wait_running();
+    assert_eq!((state.assignment, state.role), (id, Role::Wanted));
+    assert_eq!(state.health, Health::Healthy);
+    assert!(state.load.is_some() && state.failed.is_none(), "{state:#?}");
+    assert!(
+        sandbox
+            .get("/props")
+            .expect("it answers")
+            .contains("b9001-")
+    );
+
+    sandbox.end();
+    let state = sandbox.state().expect("it stays");
+    assert_eq!((state.phase, state.server), (Phase::Stopped, None));
+    let exit = sandbox.exit().expect("written");
+    assert_eq!((exit.exit, exit.asked), (Exit::Code(0), true));
+    assert_eq!(sandbox.servers(), NOBODY, "no server is left");
+    eventually(|| sandbox.supervisors().is_empty()).expect("no supervisor is left");
+}
+
+#[test]
+fn a_slow_load_is_waited_for() {
+    let sandbox = Sandbox::new();
+    sandbox.start(&sandbox.build(9001, "--standin-load-seconds 0.5"), None);
+    let starting = sandbox.wait_for("bound", |state| {
+        matches!(state.phase, Phase::Starting { bound: Some(_) })
+    });
+    assert_eq!(starting.load, None);
+    let state = sandbox.wait_running();
+    assert!(
+        state.load.is_some_and(|load| load > 0.1),
+        "{:?}",
+        state.load
+    );
+}
+
+#[test]
+fn a_launch_that_never_gets_ready_is_replaced_by_its_fallback() {
+    let sandbox = Sandbox::new();
+    let good = sandbox.build(9001, "");
+    let bad = sandbox.build(9002, "--standin-never-ready");
+    let mut settings = quick();
+    settings.gate.start_period = Duration::from_millis(600);
+    sandbox.start_with(&bad, Some(&good), settings);
+
+    let state = sandbox.wait_running();
+    assert_eq!(state.role, Role::Fallback);
+    assert_eq!(state.runs(), good.fingerprint());
+    let failed = state.failed.expect("the assigned launch failed");
+    assert_eq!(failed.fingerprint, bad.fingerprint());
+    assert_eq!(
+        failed.failure.reason,
+        "was not healthy within 0.6 s; last answer: 503 Loading model",
+    );
+    assert!(
+        sandbox
+            .get("/props")
+            .expect("it answers")
+            .contains("b9001-")
+    );
+    assert_eq!(sandbox.servers().len(), 1, "the failed server is gone");
+}
+
+#[test]
+fn a_launch_that_exits_at_once_fails_at_once_with_the_end_of_its_log() {
+    let sandbox = Sandbox::new();
+    let mut launch = sandbox.build(9001, "");
+    launch.launch.arguments.push("--bogus".to_owned());
+    sandbox.start(&launch, None);
+
+    let state = sandbox.wait_for("failed", |state| state.phase == Phase::Failed);
+    let failure = state.failed.expect("recorded").failure;
+    assert_eq!(
+        failure.reason,
+        "exited with code 1: invalid argument: --bogus"
+    );
+    assert_eq!(failure.log_tail, ["error: invalid argument: --bogus"]);
+    assert_eq!(state.restarts.total, 0);
+    eventually(|| sandbox.supervisors().is_empty()).expect("nothing is left to supervise");
+}
+
+#[test]
+fn a_server_of_another_build_than_the_pinned_one_fails() {
+    let sandbox = Sandbox::new();
+    let launch = sandbox.build(9001, "");
+    std::fs::write(sandbox.root.join("bins/b9001/build-number"), "9002").expect("written");
+    sandbox.start(&launch, None);
+    let state = sandbox.wait_for("failed", |state| state.phase == Phase::Failed);
+    assert_eq!(
+        state.failed.expect("recorded").failure.reason,
+        "says it is b9002, not b9001"
+    );
+    assert_eq!(sandbox.servers(), NOBODY);
+}
+
+#[test]
+fn a_port_that_is_held_may_be_free_later_and_is_not_held_against_the_launch() {
+    let sandbox = Sandbox::new();
+    let stranger =
+        std::net::TcpListener::bind(("127.0.0.1", sandbox.port)).expect("the port is free");
+    sandbox.start(&sandbox.build(9001, ""), None);
+    let state = sandbox.wait_for("tried again", |state| state.restarts.total >= 1);
+    assert_eq!(state.failed, None);
+    drop(stranger);
+    sandbox.wait_running();
+}
+
+#[test]
+fn a_port_that_stays_held_is_given_up_without_a_mark_on_the_launch() {
+    let sandbox = Sandbox::new();
+    let _stranger =
+        std::net::TcpListener::bind(("127.0.0.1", sandbox.port)).expect("the port is free");
+    let mut settings = quick();
+    settings.gate.start_period = Duration::from_millis(500);
+    sandbox.start_with(&sandbox.build(9001, ""), None, settings);
+    let state = sandbox.wait_for("given up", |state| {
+        matches!(state.phase, Phase::GaveUp { .. })
+    });
+    assert_eq!(state.failed, None);
+    let Phase::GaveUp { failure } = state.phase else {
+        unreachable!("just seen")
+    };
+    assert_eq!(failure.reason, "exited with code 1: its address is in use");
+}
+
+#[test]
+fn a_server_that_shares_its_port_is_not_let_through() {
+    let mut first = Sandbox::new();
+    let second = Sandbox::new();
+    first.port = second.port;
+    first.start(&first.build(9001, "--standin-share-port"), None);
+    first.wait_running();
+    let mut settings = quick();
+    settings.gate.start_period = Duration::from_millis(300);
+    second.start_with(&second.build(9001, "--standin-share-port"), None, settings);
+    let state = second.wait_for("given up", |state| {
+        matches!(state.phase, Phase::GaveUp { .. })
+    });
+    let Phase::GaveUp { failure } = state.phase else {
+        unreachable!("just seen")
+    };
+    assert!(
+        failure.reason.starts_with("shares port"),
+        "{}",
+        failure.reason
+    );
+    assert!(
+        is_alive(server_pid(&first.wait_running())),
+        "the first one is left alone"
+    );
+}
+
+#[test]
+fn a_probe_with_the_wrong_key_fails_and_with_the_right_one_passes() {
+    let mut sandbox = Sandbox::new();
+    sandbox.set("CHAT_KEY", "sesame");
+    let mut launch = sandbox.build(9001, "");
+    launch.launch.api_key = Some(EnvironmentValue::FromEnv("CHAT_KEY".to_owned()));
+    let settings = Supervision {
+        gate: GateSpec {
+            probe: ProbeKind::Embedding,
+            ..quick().gate
+        },
+        ..quick()
+    };
+    sandbox.start_with(&launch, None, settings.clone());
+    sandbox.wait_running();
+    assert!(
+        sandbox.get("/props").expect("it answers").contains("401"),
+        "the key is in force"
+    );
+
+    launch
+        .launch
+        .arguments
+        .extend(["--api-key".to_owned(), "other".to_owned()]);
+    launch.launch.inputs.set("args", "--api-key");
+    sandbox.start_with(&launch, None, settings);
+    let state = sandbox.wait_for("failed", |state| state.phase == Phase::Failed);
+    assert_eq!(
+        state.failed.expect("recorded").failure.reason,
+        "did not answer `/embedding`: 401 Invalid API Key",
+    );
+}
+
+#[test]
+fn a_new_launch_that_keeps_crashing_is_rolled_back() {
+    let sandbox = Sandbox::new();
+    let good = sandbox.build(9001, "");
+    let bad = sandbox.build(9002, "--standin-crash-after 0.05");
+    let mut settings = quick();
+    settings.restart_policy = RestartPolicy {
+        max_retries: Some(2),
+        initial_delay: Duration::from_millis(10),
+        ..RestartPolicy::default()
+    };
+    sandbox.start_with(&bad, Some(&good), settings);
+    let state = sandbox.wait_for("rolled back", |state| {
+        state.role == Role::Fallback && state.phase == Phase::Running
+    });
+    let failure = state.failed.expect("recorded").failure;
+    assert!(
+        failure.reason.starts_with("was ended by signal 6"),
+        "{}",
+        failure.reason
+    );
+}
+
+#[test]
+fn health_is_watched_after_the_gate_and_a_proof_is_written() {
+    let sandbox = Sandbox::new();
+    let mut settings = quick();
+    settings.gate.timeout = Duration::from_millis(200);
+    settings.gate.retries = 2;
+    settings.prove_after = Duration::from_millis(100);
+    sandbox.start_with(
+        &sandbox.build(9001, "--standin-wedge-after 1.5"),
+        None,
+        settings,
+    );
+    sandbox.wait_for("proven", |state| state.proven);
+    let state = sandbox.wait_for("unresponsive", |state| state.health == Health::Unresponsive);
+    assert_eq!(
+        state.phase,
+        Phase::Running,
+        "a wedge is reported, not acted upon"
+    );
+    assert!(is_alive(server_pid(&state)));
+}
