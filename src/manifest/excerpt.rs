@@ -218,9 +218,17 @@ fn secrets(line: &str) -> Vec<Range<usize>> {
 
 /// The range of a value that begins at `value`, which is the end of `line`.
 fn value_at(line: &str, value: &str) -> Option<Range<usize>> {
+    // What stands before the value itself: an anchor or a tag.
+    let mut value = value;
+    while value.starts_with(['&', '!']) {
+        value = value
+            .split_once(' ')
+            .map_or("", |(_, rest)| rest)
+            .trim_start();
+    }
     let start = line.len() - value.len();
     let first = value.chars().next()?;
-    if matches!(first, '{' | '[' | '&' | '*' | '|' | '>' | '#') {
+    if matches!(first, '{' | '[' | '*' | '|' | '>' | '#') {
         return None;
     }
     if matches!(first, '"' | '\'') {

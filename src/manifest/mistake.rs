@@ -3,11 +3,12 @@
 //! Mistakes are collected and reported together. How a line is cut to size and kept free of
 //! secrets is left to [`super::excerpt`].
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use super::excerpt::{self, Excerpt};
-use super::text::{FileId, SourceText, Span};
+use super::text::{FileId, Place, SourceText, Span};
 
 /// Everything that is wrong with the texts of a manifest, in the order of the files and lines.
 ///
@@ -79,9 +80,23 @@ impl fmt::Display for Mistakes {
 /// Mistakes while they are being found.
 #[derive(Debug, Default)]
 pub(crate) struct Collector<'a> {
-    files: Vec<&'a SourceText>,
+    files: Vec<File<'a>>,
     found: Vec<Found>,
     places: BTreeSet<Span>,
+}
+
+/// A text, and where its lines begin once somebody asked.
+#[derive(Debug)]
+struct File<'a> {
+    source: &'a SourceText,
+    line_starts: OnceCell<Vec<usize>>,
+}
+
+impl<'a> File<'a> {
+    fn place(&self, offset: usize) -> Place<'a> {
+        let line_starts = self.line_starts.get_or_init(|| self.source.line_starts());
+        self.source.place_among(line_starts, offset)
+    }
 }
 
 #[derive(Debug)]
@@ -94,7 +109,10 @@ struct Found {
 impl<'a> Collector<'a> {
     /// Makes a text known, so that spans can point into it.
     pub(crate) fn add_file(&mut self, file: &'a SourceText) -> FileId {
-        self.files.push(file);
+        self.files.push(File {
+            source: file,
+            line_starts: OnceCell::new(),
+        });
         FileId(self.files.len() - 1)
     }
 
@@ -120,9 +138,9 @@ impl<'a> Collector<'a> {
     pub(crate) fn describe(&self, span: Span) -> String {
         self.files
             .get(span.file.0)
-            .map_or_else(String::new, |source| {
-                let place = source.place(span.start);
-                format!("{}:{}:{}", source.name, place.number, place.column)
+            .map_or_else(String::new, |file| {
+                let place = file.place(span.start);
+                format!("{}:{}:{}", file.source.name, place.number, place.column)
             })
     }
 
@@ -131,10 +149,10 @@ impl<'a> Collector<'a> {
         self.found.sort_by_key(|found| found.span);
         let files = self.files;
         let list = self.found.into_iter().filter_map(|found| {
-            let source = files.get(found.span.file.0)?;
-            let place = source.place(found.span.start);
+            let file = files.get(found.span.file.0)?;
+            let place = file.place(found.span.start);
             Some(Mistake {
-                file: source.name.clone(),
+                file: file.source.name.clone(),
                 line: place.number,
                 column: place.column,
                 message: found.message,

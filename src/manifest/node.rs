@@ -5,6 +5,8 @@
 //! Keys that appear twice are mistakes; anchors, aliases and `<<` are resolved, within a budget.
 //! What the values mean is left to [`super::decode`], reading a text to [`read`].
 
+mod json;
+mod open;
 mod read;
 mod syntax;
 

@@ -78,30 +78,38 @@ impl SourceText {
         self.name.to_ascii_lowercase().ends_with(".json")
     }
 
+    /// Where each line begins. YAML ends lines like every system does, old Macs included.
+    pub(crate) fn line_starts(&self) -> Vec<usize> {
+        let mark = '\u{feff}';
+        let first = if self.text.starts_with(mark) {
+            mark.len_utf8()
+        } else {
+            0
+        };
+        let bytes = self.text.as_bytes();
+        let ends = bytes.iter().enumerate().filter(|(at, byte)| match byte {
+            b'\n' => true,
+            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        });
+        std::iter::once(first)
+            .chain(ends.map(|(at, _)| at + 1))
+            .collect()
+    }
+
     /// The line around a byte offset. Offsets inside a character or past the end are moved back.
     pub(crate) fn place(&self, offset: usize) -> Place<'_> {
+        self.place_among(&self.line_starts(), offset)
+    }
+
+    /// The same for a text whose lines are known.
+    pub(crate) fn place_among(&self, line_starts: &[usize], offset: usize) -> Place<'_> {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
         }
-        let bytes = self.text.as_bytes();
-        let mut number = 1;
-        let mut start = if self.text.starts_with('\u{feff}') {
-            '\u{feff}'.len_utf8()
-        } else {
-            0
-        };
-        for at in 0..offset {
-            let ends_line = match bytes[at] {
-                b'\n' => true,
-                b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-                _ => false,
-            };
-            if ends_line {
-                number += 1;
-                start = at + 1;
-            }
-        }
+        let number = line_starts.partition_point(|start| *start <= offset).max(1);
+        let start = line_starts.get(number - 1).copied().unwrap_or_default();
         let offset = offset.max(start);
         let rest = &self.text[start..];
         let line = &rest[..rest.find(['\n', '\r']).unwrap_or(rest.len())];

@@ -1,13 +1,14 @@
 //! Builds the tree of a text from the events of a YAML parser.
 //!
 //! The parser is that of serde-saphyr without serde: serde's data model knows neither the place of
-//! a key nor whether a scalar was quoted. JSON is read by the same parser, after `serde_json` has
-//! found nothing wrong with it.
+//! a key nor whether a scalar was quoted. The events of JSON come from [`super::json`].
 
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span as EventSpan, options};
 
+use super::json::{self, Token};
+use super::open::{Anchored, Content, Frame, Mapping, Pending};
 use super::{Entry, Kind, Node, Scalar, syntax};
 use crate::manifest::Origin;
 use crate::manifest::mistake::Collector;
@@ -43,6 +44,7 @@ pub(crate) fn read(
             reader.stop(span, message, hint);
             None
         }
+        None if source.is_json() => reader.run_json().ok().flatten(),
         None => reader.run(),
     }
 }
@@ -56,49 +58,6 @@ struct Reader<'r, 'a> {
     added: usize,
 }
 
-/// A value that aliases can repeat.
-struct Anchored {
-    node: Node,
-    height: usize,
-    size: usize,
-}
-
-/// A collection that is still open.
-struct Frame {
-    start: usize,
-    anchor: usize,
-    height: usize,
-    size: usize,
-    content: Content,
-}
-
-enum Content {
-    List(Vec<Node>),
-    Map(Mapping),
-}
-
-#[derive(Default)]
-struct Mapping {
-    entries: Vec<Entry>,
-    index: HashMap<String, Span>,
-    merged: Vec<Node>,
-    pending: Pending,
-}
-
-/// What the next value of a mapping belongs to.
-#[derive(Default)]
-enum Pending {
-    /// It is a key.
-    #[default]
-    Key,
-    /// This key.
-    Value(String, Span),
-    /// `<<`.
-    Merge,
-    /// A key that is not used.
-    Dropped,
-}
-
 /// Marks that a mistake was noted and reading cannot go on.
 struct Stop;
 
@@ -106,7 +65,7 @@ impl Reader<'_, '_> {
     fn run(&mut self) -> Option<Node> {
         let mut root = None;
         let mut documents = 0;
-        let options = options! { simple_key_max_lookahead: 64 * 1024 };
+        let options = options! { simple_key_max_lookahead: 4096 };
         for event in Parser::new_from_str_with_options(&self.source.text, options) {
             let (event, span) = match event {
                 Ok(event) => event,
@@ -158,6 +117,35 @@ impl Reader<'_, '_> {
         }))
     }
 
+    fn run_json(&mut self) -> Result<Option<Node>, Stop> {
+        let text = &self.source.text;
+        let skipped = text.len() - text.trim_start_matches('\u{feff}').len();
+        let mut root = None;
+        for (token, range) in json::tokens(&text[skipped..]) {
+            let (start, end) = (range.start + skipped, range.end + skipped);
+            let at = Span {
+                file: self.file,
+                start,
+                end,
+            };
+            let node = match token {
+                Token::Map => {
+                    self.open(at, 0, Content::Map(Mapping::default()))?;
+                    None
+                }
+                Token::List => {
+                    self.open(at, 0, Content::List(Vec::new()))?;
+                    None
+                }
+                Token::End => self.close(at)?,
+                Token::String(text) => self.scalar(Scalar { text, plain: false }, at, 0)?,
+                Token::Word(text) => self.scalar(Scalar { text, plain: true }, at, 0)?,
+            };
+            root = root.or(node);
+        }
+        Ok(root)
+    }
+
     /// Takes one event in. A node that has no collection around it is the root.
     fn event(&mut self, event: Event<'_>, span: &EventSpan) -> Result<Option<Node>, Stop> {
         let at = self.span(span);
@@ -185,7 +173,7 @@ impl Reader<'_, '_> {
                     text: text.into_owned(),
                     plain,
                 };
-                self.complete(Kind::Scalar(scalar), at, anchor, 1, 0)
+                self.scalar(scalar, at, anchor)
             }
             Event::SequenceStart(_, anchor, _) => self
                 .open(at, anchor, Content::List(Vec::new()))
@@ -198,6 +186,10 @@ impl Reader<'_, '_> {
             // Streams and documents have no content; comments and anchors are not asked for.
             _ => Ok(None),
         }
+    }
+
+    fn scalar(&mut self, scalar: Scalar, at: Span, anchor: usize) -> Result<Option<Node>, Stop> {
+        self.complete(Kind::Scalar(scalar), at, anchor, 1, 0)
     }
 
     fn open(&mut self, at: Span, anchor: usize, content: Content) -> Result<(), Stop> {

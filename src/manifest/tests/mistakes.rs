@@ -97,6 +97,7 @@ fn no_secret_gets_into_a_message() {
         format!("server: {{ port: 1 }}\nenv: {{ HF_TOKEN: \"{secret}\", HF_TOKEN: x }}"),
         format!("server: {{ port: 1 }}\nenv: {{ MY_SECRET: '{secret}', A: [}}"),
         format!("server: {{ port: 1 }}\nenv:\n  DB_PASSWORD: {secret}, {secret}: x\n"),
+        format!("server: {{ port: 1 }}\nenv: {{ A_TOKEN: &a !!str {secret}, A: [] }}"),
         format!("server: {{ port: hf_{secret} }}"),
         format!("server: {{ port: 1, ghp_{secret}: 1 }}"),
         format!("server: {{ port: 1 }}\nhf_token: {secret}"),

@@ -63,6 +63,14 @@ fn examples_parse_and_satisfy_the_schema() {
 }
 
 #[test]
+fn another_reader_of_yaml_sees_the_same_in_the_examples() {
+    for (name, text) in &EXAMPLES[..4] {
+        let other: Value = serde_yaml::from_str(text).expect("valid YAML");
+        assert_eq!(json_of(text), other, "{name}");
+    }
+}
+
+#[test]
 fn the_schema_refuses_what_the_decoder_refuses() {
     let validator = jsonschema::validator_for(&schema()).expect("a valid schema");
     for lines in [
