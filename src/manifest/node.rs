@@ -3,7 +3,7 @@
 //!
 //! Nothing is inferred here: `no`, `1e3` and `0x10` are text until a reader asks for a number.
 //! Keys that appear twice are mistakes; anchors, aliases and `<<` are resolved, within a budget.
-//! What the values mean is left to [`super::decode`], reading a text to [`read`].
+//! What the values mean is left to [`super::decode`], reading a text to [`read()`].
 
 mod json;
 mod open;
