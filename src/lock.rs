@@ -31,9 +31,9 @@ pub struct Lock {
     /// Archives that come from a `source_url`, by that URL.
     pub archives: BTreeMap<String, LockedAsset>,
     /// Keys of a later version, kept as they were.
-    other: Map<String, Value>,
+    pub(crate) other: Map<String, Value>,
     /// The same within pins.
-    other_of_pins: BTreeMap<InstanceName, Map<String, Value>>,
+    pub(crate) other_of_pins: BTreeMap<InstanceName, Map<String, Value>>,
 }
 
 /// What a floating pin stands for. The version is kept beside the tag, so that a pin which is

@@ -5,7 +5,8 @@ use super::super::node;
 use super::super::schema::schema;
 use super::*;
 
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 6] = [
+    ("orchestrator", include_str!("../../../orchestrator.yaml")),
     (
         "minimal",
         include_str!("../../../examples/manifests/minimal.yaml"),
@@ -59,7 +60,7 @@ fn examples_parse_and_satisfy_the_schema() {
 
 #[test]
 fn another_reader_of_yaml_sees_the_same_in_the_examples() {
-    for (name, text) in &EXAMPLES[..4] {
+    for (name, text) in &EXAMPLES[..5] {
         let other: Value = serde_yaml::from_str(text).expect("valid YAML");
         assert_eq!(json_of(text), other, "{name}");
     }
