@@ -133,7 +133,9 @@ impl<'a, B: Backend> Executor<'a, B> {
                     });
                 }
             }
-            let Some((index, took, result)) = running.next().await else { break };
+            let Some((index, took, result)) = running.next().await else {
+                break;
+            };
             if let Some(used) = lanes.get_mut(&lane(&steps[index].action)) {
                 *used -= 1;
             }
@@ -144,7 +146,9 @@ impl<'a, B: Backend> Executor<'a, B> {
             };
             standing[index] = match outcome {
                 Outcome::Done { .. } => Standing::Done,
-                Outcome::Failed(_) | Outcome::Skipped { .. } | Outcome::GivenUp => Standing::NotDone,
+                Outcome::Failed(_) | Outcome::Skipped { .. } | Outcome::GivenUp => {
+                    Standing::NotDone
+                }
             };
             events.ended(&steps[index], &outcome);
             report.outcomes.push((steps[index].clone(), outcome));
@@ -163,11 +167,13 @@ const fn lane(action: &Action) -> Lane {
 }
 
 fn is_ready(step: &Step, standing: &[Standing]) -> bool {
-    step.after.iter().all(|after| match standing[after.step.index()] {
-        Standing::Done => true,
-        Standing::NotDone => after.needs == Needs::Ended,
-        Standing::Waiting | Standing::Running => false,
-    })
+    step.after
+        .iter()
+        .all(|after| match standing[after.step.index()] {
+            Standing::Done => true,
+            Standing::NotDone => after.needs == Needs::Ended,
+            Standing::Waiting | Standing::Running => false,
+        })
 }
 
 fn hindered_by(step: &Step, standing: &[Standing]) -> Option<StepId> {

@@ -74,7 +74,8 @@ pub enum ActionError {
 }
 
 fn rolled_back(runs: Option<&BuildName>) -> String {
-    runs.map(|runs| format!("; rolled back to {runs}")).unwrap_or_default()
+    runs.map(|runs| format!("; rolled back to {runs}"))
+        .unwrap_or_default()
 }
 
 impl ActionError {
@@ -84,7 +85,12 @@ impl ActionError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
         hint: Option<String>,
     ) -> Self {
-        Self::Failed { what: what.into(), source: Some(source.into()), hint, unreachable: false }
+        Self::Failed {
+            what: what.into(),
+            source: Some(source.into()),
+            hint,
+            unreachable: false,
+        }
     }
 
     /// What a person can do about it.

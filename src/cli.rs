@@ -95,7 +95,11 @@ enum Command {
 #[derive(Debug, Args)]
 struct Names {
     /// Instances by name
-    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
     names: Vec<InstanceName>,
     /// Every instance
     #[arg(long)]
@@ -121,7 +125,12 @@ fn among(
         if !known.contains(name) {
             let near = known
                 .iter()
-                .map(|other| (strsim::damerau_levenshtein(name.as_str(), other.as_str()), other))
+                .map(|other| {
+                    (
+                        strsim::damerau_levenshtein(name.as_str(), other.as_str()),
+                        other,
+                    )
+                })
                 .filter(|(distance, _)| *distance <= 2)
                 .min();
             let hint = match near {
@@ -132,8 +141,9 @@ fn among(
                     format!("there are {}", known.join(", "))
                 }
             };
-            return Err(Failure::new(Kind::Usage, format!("there is no instance `{name}`"))
-                .hint(hint));
+            return Err(
+                Failure::new(Kind::Usage, format!("there is no instance `{name}`")).hint(hint),
+            );
         }
     }
     Ok(names.iter().cloned().collect())
@@ -149,7 +159,11 @@ struct LockArgs {
 
 impl LockArgs {
     fn take(&self, root: &Root, verb: &str) -> Result<PassLock, Failure> {
-        Ok(PassLock::take(root, verb, Duration::from_secs(self.lock_timeout))?)
+        Ok(PassLock::take(
+            root,
+            verb,
+            Duration::from_secs(self.lock_timeout),
+        )?)
     }
 }
 
@@ -169,7 +183,11 @@ struct TermsArgs {
 
 impl TermsArgs {
     const fn terms(&self) -> Terms {
-        Terms { locked: self.locked, allow_empty: self.allow_empty, prune: self.prune }
+        Terms {
+            locked: self.locked,
+            allow_empty: self.allow_empty,
+            prune: self.prune,
+        }
     }
 }
 
@@ -201,7 +219,11 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => {
             // Nowhere to report a closed stream to.
             let _ = error.print();
-            return if error.use_stderr() { Kind::Usage.exit_code() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                Kind::Usage.exit_code()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let ui = Ui::new(cli.global.quiet);
@@ -227,7 +249,10 @@ pub(crate) fn run() -> ExitCode {
 
 /// A runtime for verbs that talk to a release source or wait for several things at once.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Failure::new(Kind::Failed, "cannot start the runtime".to_owned()).because(&error)
-    })
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(Kind::Failed, "cannot start the runtime".to_owned()).because(&error)
+        })
 }

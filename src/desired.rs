@@ -43,8 +43,15 @@ impl Desired {
         Self {
             binaries: BTreeMap::new(),
             instances: BTreeMap::new(),
-            rollout: RolloutOrder { max_parallel: 1, start_parallel: 4, canary: None },
-            retention: Retention { keep: usize::MAX, prune: false },
+            rollout: RolloutOrder {
+                max_parallel: 1,
+                start_parallel: 4,
+                canary: None,
+            },
+            retention: Retention {
+                keep: usize::MAX,
+                prune: false,
+            },
             protect: BTreeSet::new(),
             allow_empty: false,
         }
@@ -185,7 +192,11 @@ pub enum Unanswered {
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "none for this system".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none for this system".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 impl Unanswered {

@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -135,8 +136,9 @@ fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut temporary = tempfile::Builder::new()
         .prefix(".new-")
+        .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
-    // tempfile creates 0600; a file that is already there keeps the mode a person gave it.
+    // A new file has the mode the umask leaves; one that is there keeps what a person gave it.
     if let Ok(metadata) = std::fs::metadata(path) {
         temporary
             .as_file()

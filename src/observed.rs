@@ -78,7 +78,10 @@ pub struct HostFacts {
 
 impl Default for HostFacts {
     fn default() -> Self {
-        Self { free_disk: Seen::Known(u64::MAX), ports: Seen::Known(BTreeMap::new()) }
+        Self {
+            free_disk: Seen::Known(u64::MAX),
+            ports: Seen::Known(BTreeMap::new()),
+        }
     }
 }
 
@@ -137,7 +140,12 @@ impl ObservedInstance {
 
     /// Why some part could not be seen, if any could not.
     pub fn unseen(&self) -> Option<&Unseen> {
-        match (&self.memory, &self.supervisor, &self.server, &self.comparison) {
+        match (
+            &self.memory,
+            &self.supervisor,
+            &self.server,
+            &self.comparison,
+        ) {
             (Seen::Unknown(why), ..)
             | (_, Seen::Unknown(why), ..)
             | (_, _, Seen::Unknown(why), _)

@@ -7,9 +7,9 @@ pub mod action;
 mod draft;
 mod graph;
 pub mod json;
-pub mod text;
 #[cfg(test)]
 mod tests;
+pub mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +23,8 @@ use crate::observed::{
     Comparison, Memory, Observed, ObservedInstance, ObservedServer, Seen, Unseen, Verdict,
 };
 use action::{
-    Action, Ago, BlockReason, Blocker, Hold, HoldReason, Needs, PlannedLaunch, Prune, Reason, Start,
-    Step, Stop, Subject, Unused, Update,
+    Action, Ago, BlockReason, Blocker, Hold, HoldReason, Needs, PlannedLaunch, Prune, Reason,
+    Start, Step, Stop, Subject, Unused, Update,
 };
 use draft::{Draft, Drafts};
 
@@ -95,7 +95,9 @@ pub fn ending(observed: &Observed, names: &BTreeSet<InstanceName>, reason: Optio
         installed: BTreeMap::new(),
     };
     for name in names {
-        let Some(seen) = observed.instances.get(name) else { continue };
+        let Some(seen) = observed.instances.get(name) else {
+            continue;
+        };
         match (&seen.supervisor, &seen.server) {
             (Seen::Known(None), Seen::Known(None)) => {}
             // Its record may be damaged; what lives can be ended all the same.
@@ -105,7 +107,11 @@ pub fn ending(observed: &Observed, names: &BTreeSet<InstanceName>, reason: Optio
                     |supervisor| supervisor.settings.stop_timeout,
                 );
                 let revision = seen.revision.clone();
-                let stop = Stop { instance: name.clone(), revision, stop_timeout };
+                let stop = Stop {
+                    instance: name.clone(),
+                    revision,
+                    stop_timeout,
+                };
                 let reason = Reason::PutDown(reason.map(str::to_owned));
                 planner.drafts.add(Draft::new(Action::Stop(stop), reason));
             }
@@ -169,17 +175,25 @@ impl<'a> Planner<'a> {
         let present = match &self.observed.binaries {
             Seen::Unknown(why) => return Build::Unseen(why.clone()),
             Seen::Known(binaries) => binaries.get(&id).or_else(|| {
-                binaries.values().find(|binary| binary.aliases.contains(&id))
+                binaries
+                    .values()
+                    .find(|binary| binary.aliases.contains(&id))
             }),
         };
         let damage = present.and_then(|binary| binary.damage.as_ref());
         if present.is_some() && damage.is_none() {
             return Build::Present;
         }
-        let Some(wanted) = self.desired.binaries.get(&id).filter(|wanted| !wanted.archives.is_empty())
+        let Some(wanted) = self
+            .desired
+            .binaries
+            .get(&id)
+            .filter(|wanted| !wanted.archives.is_empty())
         else {
             let why = match damage {
-                Some(damage) => format!("its build {id} is damaged ({damage}) and cannot be fetched"),
+                Some(damage) => {
+                    format!("its build {id} is damaged ({damage}) and cannot be fetched")
+                }
                 None => format!("its build {id} is not installed and cannot be fetched"),
             };
             return Build::Blocked(BlockReason::NotInstallable(why));
@@ -191,13 +205,22 @@ impl<'a> Planner<'a> {
             return Build::Blocked(BlockReason::NoSpace { needs, free: *free });
         }
         *free -= needs;
-        let reason = damage
-            .map_or(Reason::NotInstalled { download }, |damage| Reason::Damaged(damage.clone()));
-        Build::Step(self.drafts.add(Draft::new(Action::Install(wanted.clone()), reason)))
+        let reason = damage.map_or(Reason::NotInstalled { download }, |damage| {
+            Reason::Damaged(damage.clone())
+        });
+        Build::Step(
+            self.drafts
+                .add(Draft::new(Action::Install(wanted.clone()), reason)),
+        )
     }
 
     /// Decides about one instance of the manifest.
-    fn instance(&mut self, name: &'a InstanceName, wanted: &WantedInstance, seen: &'a ObservedInstance) {
+    fn instance(
+        &mut self,
+        name: &'a InstanceName,
+        wanted: &WantedInstance,
+        seen: &'a ObservedInstance,
+    ) {
         if let Seen::Known(Some(server)) = &seen.server
             && server.verdict == Verdict::Passed
         {
@@ -218,14 +241,24 @@ impl<'a> Planner<'a> {
         };
         if memory.put_down.is_some() || !wanted.enabled {
             if server.is_some() || supervisor.is_some() {
-                let reason = memory.put_down.as_ref().map_or(Reason::Disabled, |put_down| {
-                    Reason::PutDown(put_down.reason.clone())
-                });
-                self.drafts.add(Draft::new(Action::Stop(stop(name, seen, wanted)), reason));
+                let reason = memory
+                    .put_down
+                    .as_ref()
+                    .map_or(Reason::Disabled, |put_down| {
+                        Reason::PutDown(put_down.reason.clone())
+                    });
+                self.drafts
+                    .add(Draft::new(Action::Stop(stop(name, seen, wanted)), reason));
             } else if let Some(put_down) = &memory.put_down
                 && wanted.enabled
             {
-                self.hold(name, HoldReason::PutDown { reason: put_down.reason.clone() }, None);
+                self.hold(
+                    name,
+                    HoldReason::PutDown {
+                        reason: put_down.reason.clone(),
+                    },
+                    None,
+                );
             }
             return;
         }
@@ -297,7 +330,8 @@ impl<'a> Planner<'a> {
             supervision: wanted.supervision.clone(),
             adopt: reason == Reason::Unsupervised,
         };
-        self.drafts.add(Draft::new(Action::Update(Box::new(update)), reason));
+        self.drafts
+            .add(Draft::new(Action::Update(Box::new(update)), reason));
     }
 
     fn no_server_yet(&mut self, name: &InstanceName, supervisor: &crate::observed::Supervisor) {
@@ -352,7 +386,8 @@ impl<'a> Planner<'a> {
                 let port = start.launch.launch().port;
                 return self.block(name, BlockReason::PortHeld { port, by });
             }
-            self.drafts.add(Draft::new(Action::Start(Box::new(start)), reason));
+            self.drafts
+                .add(Draft::new(Action::Start(Box::new(start)), reason));
         }
     }
 
@@ -383,14 +418,28 @@ impl<'a> Planner<'a> {
     }
 
     /// Adds the step if nothing is in its way; says what is otherwise.
-    fn try_start(&mut self, name: &InstanceName, action: Action, reason: Reason, seen: &ObservedInstance) {
-        let (Action::Start(start) | Action::Replace(start)) = &action else { return };
+    fn try_start(
+        &mut self,
+        name: &InstanceName,
+        action: Action,
+        reason: Reason,
+        seen: &ObservedInstance,
+    ) {
+        let (Action::Start(start) | Action::Replace(start)) = &action else {
+            return;
+        };
         let launch = start.launch.launch();
         if !seen.missing.is_empty() {
             return self.block(name, BlockReason::Missing(seen.missing.clone()));
         }
         if let Some(by) = self.port_holder(launch.port) {
-            return self.block(name, BlockReason::PortHeld { port: launch.port, by });
+            return self.block(
+                name,
+                BlockReason::PortHeld {
+                    port: launch.port,
+                    by,
+                },
+            );
         }
         let mut draft = Draft::new(action.clone(), reason);
         match self.installed.get(&launch.binary) {
@@ -414,9 +463,9 @@ impl<'a> Planner<'a> {
 
     fn is_installed(&self, id: BinaryId) -> bool {
         self.observed.binaries.known().is_some_and(|binaries| {
-            binaries
-                .iter()
-                .any(|(key, binary)| (*key == id || binary.aliases.contains(&id)) && binary.damage.is_none())
+            binaries.iter().any(|(key, binary)| {
+                (*key == id || binary.aliases.contains(&id)) && binary.damage.is_none()
+            })
         })
     }
 
@@ -446,7 +495,10 @@ impl<'a> Planner<'a> {
             } else if memory.protected {
                 self.hold(name, HoldReason::Protected, None);
             } else if refused {
-                let why = HoldReason::TooManyRemovals { removed: gone.len(), of: known };
+                let why = HoldReason::TooManyRemovals {
+                    removed: gone.len(),
+                    of: known,
+                };
                 self.hold(name, why, None);
             } else {
                 let stop_timeout = match &seen.supervisor {
@@ -458,7 +510,8 @@ impl<'a> Planner<'a> {
                     revision: seen.revision.clone(),
                     stop_timeout,
                 };
-                self.drafts.add(Draft::new(Action::Remove(stop), Reason::NoLongerWanted));
+                self.drafts
+                    .add(Draft::new(Action::Remove(stop), Reason::NoLongerWanted));
             }
         }
     }
@@ -479,7 +532,9 @@ impl<'a> Planner<'a> {
                 (holder != name && self.drafts.frees_port(holder, port).is_none())
                     .then(|| (index, name.clone(), port, holder.clone()))
             });
-            let Some((index, name, port, holder)) = stuck else { break };
+            let Some((index, name, port, holder)) = stuck else {
+                break;
+            };
             self.drafts.remove(index);
             let by = format!("`{holder}`, which is left as it is");
             self.block(&name, BlockReason::PortHeld { port, by });
@@ -500,7 +555,9 @@ impl<'a> Planner<'a> {
                 })?;
                 Some((index, name.clone(), missing.clone()))
             });
-            let Some((index, name, missing)) = stuck else { break };
+            let Some((index, name, missing)) = stuck else {
+                break;
+            };
             let running = matches!(
                 self.observed.instances.get(&name).map(|seen| &seen.server),
                 Some(Seen::Known(Some(_)))
@@ -524,7 +581,9 @@ impl<'a> Planner<'a> {
 
     /// What no instance uses or could need for a rollback, beyond what is kept.
     fn unused(&mut self) -> Vec<Unused> {
-        let Seen::Known(binaries) = &self.observed.binaries else { return Vec::new() };
+        let Seen::Known(binaries) = &self.observed.binaries else {
+            return Vec::new();
+        };
         let mut used: BTreeSet<BinaryId> = self.desired.binaries.keys().copied().collect();
         for seen in self.observed.instances.values() {
             let (Seen::Known(memory), Seen::Known(server)) = (&seen.memory, &seen.server) else {
@@ -558,20 +617,31 @@ impl<'a> Planner<'a> {
                     variant: binary.variant.clone(),
                     size: binary.size,
                 };
-                self.drafts.add_last(Draft::new(Action::Prune(prune), Reason::Unused));
+                self.drafts
+                    .add_last(Draft::new(Action::Prune(prune), Reason::Unused));
             } else {
                 let subject = Subject::Binary {
                     build: binary.build.clone(),
                     variant: binary.variant.clone(),
                 };
-                unused.push(Unused { binary: *id, subject, size: binary.size });
+                unused.push(Unused {
+                    binary: *id,
+                    subject,
+                    size: binary.size,
+                });
             }
         }
         unused
     }
 
     fn finish(self, unused: Vec<Unused>) -> Plan {
-        let Self { desired, drafts, mut holds, mut blockers, .. } = self;
+        let Self {
+            desired,
+            drafts,
+            mut holds,
+            mut blockers,
+            ..
+        } = self;
         holds.sort_by(|a, b| a.subject.cmp(&b.subject));
         blockers.sort_by(|a, b| a.subject.cmp(&b.subject));
         Plan {
@@ -587,11 +657,18 @@ impl<'a> Planner<'a> {
     }
 
     fn hold(&mut self, name: &InstanceName, why: HoldReason, until: Option<Timestamp>) {
-        self.holds.push(Hold { subject: Subject::Instance(name.clone()), why, until });
+        self.holds.push(Hold {
+            subject: Subject::Instance(name.clone()),
+            why,
+            until,
+        });
     }
 
     fn block(&mut self, name: &InstanceName, why: BlockReason) {
-        self.blockers.push(Blocker { subject: Subject::Instance(name.clone()), why });
+        self.blockers.push(Blocker {
+            subject: Subject::Instance(name.clone()),
+            why,
+        });
     }
 
     fn unseen(&mut self, name: &InstanceName, seen: &ObservedInstance) {
@@ -716,7 +793,11 @@ impl Plan {
                 .find_map(|after| dropped.get(&after.step)?.instance());
             if let Some(other) = stuck {
                 let why = HoldReason::WaitsFor(other.clone());
-                self.holds.push(Hold { subject: step.action.subject(), why, until: None });
+                self.holds.push(Hold {
+                    subject: step.action.subject(),
+                    why,
+                    until: None,
+                });
                 dropped.insert(step.id, step.action.subject());
             } else {
                 kept.push(step);

@@ -14,9 +14,12 @@ use uuid::Uuid;
 
 use crate::backend::Backend;
 use crate::desired::argv::Salt;
-use crate::desired::resolve::{Answers, Known, Resolution, Resolved, Terms, resolve};
+use crate::desired::resolve::{
+    Answers, InstalledBuild, Known, Resolution, Resolved, Terms, resolve,
+};
 use crate::desired::{Answer, Question, Unanswered};
 use crate::durable::{self, FileError, FileLock};
+use crate::install::{self, InstallError};
 use crate::instance::InstanceName;
 use crate::lock::{Lock, LockError};
 use crate::manifest::{Manifest, Mistakes, SourceText, Texts};
@@ -53,7 +56,7 @@ pub struct Loaded {
 #[non_exhaustive]
 pub enum LoadError {
     /// The manifest is not there. Never taken for one that wants nothing.
-    #[error("there is no `{}` in `{0}`", root::MANIFEST)]
+    #[error("there is no `orchestrator.yaml` in `{0}`")]
     NoManifest(camino::Utf8PathBuf),
     /// The manifest or a config file has mistakes.
     #[error(transparent)]
@@ -111,12 +114,14 @@ const MACHINE_SCHEMA: u32 = 1;
 
 impl Machine {
     fn load(root: &Root) -> Result<Self, FileError> {
-        Ok(durable::read_json(&root.machine(), MACHINE_SCHEMA)?.unwrap_or_else(|| Self {
-            schema: MACHINE_SCHEMA,
-            salt: Uuid::new_v4().to_string(),
-            chosen: BTreeMap::new(),
-            other: Map::new(),
-        }))
+        Ok(
+            durable::read_json(&root.machine(), MACHINE_SCHEMA)?.unwrap_or_else(|| Self {
+                schema: MACHINE_SCHEMA,
+                salt: Uuid::new_v4().to_string(),
+                chosen: BTreeMap::new(),
+                other: Map::new(),
+            }),
+        )
     }
 
     /// The salt for hashes of secrets.
@@ -151,7 +156,7 @@ impl Loaded {
     /// Resolves what was written, asking the source what has to be asked.
     pub async fn resolve(&self, source: &AnySource, terms: Terms) -> (Resolved, Answers) {
         let mut answers = Answers::new(Uuid::new_v4());
-        let installed = self.registry.installed();
+        let installed = installed(&self.registry);
         let salt = self.machine.salt();
         for round in 0..=MOST_ROUNDS {
             let known = Known {
@@ -163,7 +168,10 @@ impl Loaded {
                 chosen: &self.machine.chosen,
                 answers: &answers,
                 salt: &salt,
-                terms: Terms { locked: terms.locked || round == MOST_ROUNDS, ..terms },
+                terms: Terms {
+                    locked: terms.locked || round == MOST_ROUNDS,
+                    ..terms
+                },
             };
             match resolve(&known) {
                 Resolution::Complete(resolved) => return (*resolved, answers),
@@ -181,7 +189,10 @@ impl Loaded {
 
     /// Writes down what was chosen: the lock in git, the choices of `auto` beside our state.
     pub fn remember(&self, resolved: &Resolved) -> Result<(), FileError> {
-        let machine = Machine { chosen: resolved.chosen.clone(), ..self.machine.clone() };
+        let machine = Machine {
+            chosen: resolved.chosen.clone(),
+            ..self.machine.clone()
+        };
         if machine != self.machine || !self.root.machine().exists() {
             durable::write_json(&self.root.machine(), &machine)?;
         }
@@ -190,6 +201,24 @@ impl Loaded {
         }
         Ok(())
     }
+}
+
+/// The builds of a registry that resolving can choose from; an entry whose version is no build's
+/// name cannot be pinned but by its id.
+fn installed(registry: &Registry) -> Vec<InstalledBuild> {
+    registry
+        .entries()
+        .iter()
+        .filter_map(|entry| {
+            Some(InstalledBuild {
+                id: entry.id,
+                aliases: entry.aliases.clone(),
+                build: entry.version.parse().ok()?,
+                variant: entry.variant.clone(),
+                digest: entry.digest(),
+            })
+        })
+        .collect()
 }
 
 /// The last round forbids further questions, so it completes.
@@ -227,7 +256,10 @@ pub fn read_texts(root: &Root) -> Result<Texts, LoadError> {
 }
 
 fn config_folders(path: &Utf8Path) -> Result<Vec<InstanceName>, FileError> {
-    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let failed = |source| FileError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let entries = match path.read_dir_utf8() {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -266,7 +298,12 @@ pub async fn pass<B: Backend>(
     let (resolved, answers) = loaded.resolve(source, terms).await;
     let observed = backend.observe(&resolved.desired).await;
     let plan = plan::plan(&resolved.desired, &observed);
-    Pass { resolved, observed, plan, unreachable: answers.unreachable() }
+    Pass {
+        resolved,
+        observed,
+        plan,
+        unreachable: answers.unreachable(),
+    }
 }
 
 /// The lock that lets one pass decide at a time.
@@ -304,10 +341,15 @@ impl PassLock {
             let holder = durable::read_text(&holder)?.unwrap_or_default();
             let holder = holder.trim();
             let holder = if holder.is_empty() { "unnamed" } else { holder };
-            return Err(PassLockError::Held { holder: holder.to_owned() });
+            return Err(PassLockError::Held {
+                holder: holder.to_owned(),
+            });
         };
         let now = jiff::ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S %Z");
-        let line = format!("`llama-orch {verb}` (pid {}) since {now}\n", std::process::id());
+        let line = format!(
+            "`llama-orch {verb}` (pid {}) since {now}\n",
+            std::process::id()
+        );
         durable::write(&holder, line.as_bytes())?;
         Ok(Self { _lock: lock })
     }
@@ -315,7 +357,7 @@ impl PassLock {
 
 /// Finishes what an interrupted run left in `bins/`, and takes away the programs of supervisors
 /// that no longer run.
-pub fn tidy(root: &Root) -> Result<(), RegistryError> {
+pub fn tidy(root: &Root) -> Result<(), InstallError> {
     if root.bins().is_dir() {
         install::recover(&root.bins())?;
     }

@@ -80,7 +80,10 @@ impl RootError {
 
     /// Whether it is about who may write, rather than about what was written.
     pub const fn is_permission(&self) -> bool {
-        matches!(self, Self::Network { .. } | Self::OtherUser { .. } | Self::Unreadable { .. })
+        matches!(
+            self,
+            Self::Network { .. } | Self::OtherUser { .. } | Self::Unreadable { .. }
+        )
     }
 }
 
@@ -88,8 +91,10 @@ impl Root {
     /// The folder that was named, else the nearest one from the current folder upwards that has a
     /// manifest. Never the current folder by accident.
     pub fn find(named: Option<&Utf8Path>) -> Result<Self, RootError> {
-        let current = std::env::current_dir()
-            .map_err(|source| RootError::Unreadable { path: ".".into(), source })?;
+        let current = std::env::current_dir().map_err(|source| RootError::Unreadable {
+            path: ".".into(),
+            source,
+        })?;
         let current = Utf8PathBuf::from_path_buf(current).map_err(|_| RootError::NotUtf8)?;
         if let Some(named) = named {
             let path = current.join(named);
@@ -117,16 +122,26 @@ impl Root {
 
     /// Refuses a root that this process should not write to.
     pub fn check_writable(&self, allow_network: bool) -> Result<(), RootError> {
-        let unreadable = |source| RootError::Unreadable { path: self.0.clone(), source };
-        let stat = rustix::fs::stat(self.0.as_std_path())
-            .map_err(|errno| unreadable(errno.into()))?;
+        let unreadable = |source| RootError::Unreadable {
+            path: self.0.clone(),
+            source,
+        };
+        let stat =
+            rustix::fs::stat(self.0.as_std_path()).map_err(|errno| unreadable(errno.into()))?;
         let user = rustix::process::geteuid().as_raw();
         if stat.st_uid != user {
             let path = self.0.clone();
-            return Err(RootError::OtherUser { path, owner: stat.st_uid, user });
+            return Err(RootError::OtherUser {
+                path,
+                owner: stat.st_uid,
+                user,
+            });
         }
         match network_file_system(&self.0).map_err(unreadable)? {
-            Some(kind) if !allow_network => Err(RootError::Network { path: self.0.clone(), kind }),
+            Some(kind) if !allow_network => Err(RootError::Network {
+                path: self.0.clone(),
+                kind,
+            }),
             _ => Ok(()),
         }
     }
@@ -158,7 +173,11 @@ impl Root {
 
     /// `bin/llama-server`, the legacy single build.
     pub fn legacy_server(&self) -> Utf8PathBuf {
-        self.0.join("bin").join(if cfg!(windows) { "llama-server.exe" } else { "llama-server" })
+        self.0.join("bin").join(if cfg!(windows) {
+            "llama-server.exe"
+        } else {
+            "llama-server"
+        })
     }
 
     /// `.llama-orch/`
@@ -184,7 +203,10 @@ impl Root {
     /// Creates `.llama-orch/`, closed to others and ignored by git.
     pub fn create_state(&self) -> Result<(), FileError> {
         let state = self.state();
-        let failed = |source| FileError::Write { path: state.clone(), source };
+        let failed = |source| FileError::Write {
+            path: state.clone(),
+            source,
+        };
         if !state.is_dir() {
             std::fs::create_dir_all(&state).map_err(failed)?;
             let mode = rustix::fs::Mode::from_raw_mode(0o700);
@@ -212,7 +234,10 @@ fn network_file_system(path: &Utf8Path) -> io::Result<Option<&'static str>> {
     let stat = rustix::fs::statfs(path.as_std_path())?;
     #[expect(clippy::cast_sign_loss, reason = "f_type is a magic number of 32 bits")]
     let magic = (stat.f_type as u64) & 0xffff_ffff;
-    Ok(KINDS.iter().find(|(kind, _)| *kind == magic).map(|(_, name)| *name))
+    Ok(KINDS
+        .iter()
+        .find(|(kind, _)| *kind == magic)
+        .map(|(_, name)| *name))
 }
 
 /// Not told apart on this system.

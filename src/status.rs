@@ -114,8 +114,11 @@ impl InstanceState {
 impl Status {
     /// One row for each instance that is wanted or has left a trace.
     pub fn of(desired: &Desired, observed: &Observed, plan: &Plan) -> Self {
-        let names: BTreeSet<&InstanceName> =
-            desired.instances.keys().chain(observed.instances.keys()).collect();
+        let names: BTreeSet<&InstanceName> = desired
+            .instances
+            .keys()
+            .chain(observed.instances.keys())
+            .collect();
         let absent = ObservedInstance::absent();
         let instances = names.into_iter().map(|name| {
             let seen = observed.instances.get(name).unwrap_or(&absent);
@@ -165,9 +168,18 @@ fn row(
             None => InstanceState::Stopped,
         },
     };
-    let step = plan.steps().iter().find(|step| step.action.subject().instance() == Some(name));
-    let hold = plan.holds().iter().find(|hold| hold.subject.instance() == Some(name));
-    let blocker = plan.blockers().iter().find(|blocker| blocker.subject.instance() == Some(name));
+    let step = plan
+        .steps()
+        .iter()
+        .find(|step| step.action.subject().instance() == Some(name));
+    let hold = plan
+        .holds()
+        .iter()
+        .find(|hold| hold.subject.instance() == Some(name));
+    let blocker = plan
+        .blockers()
+        .iter()
+        .find(|blocker| blocker.subject.instance() == Some(name));
     let note = match (blocker, hold, step) {
         (Some(blocker), ..) => Some(format!("blocked: {}", blocker.why)),
         (None, Some(hold), _) => Some(hold.text()),

@@ -55,7 +55,12 @@ impl Local {
 
     /// The machine of a root whose manifest may not be readable: good for looking and ending.
     pub fn bare(root: &Root) -> Self {
-        Self { root: root.clone(), source: None, salt: Salt::new(""), official: false }
+        Self {
+            root: root.clone(),
+            source: None,
+            salt: Salt::new(""),
+            official: false,
+        }
     }
 
     fn folder(&self, name: &InstanceName) -> InstanceFolder {
@@ -76,7 +81,11 @@ impl Local {
         let before = record.clone();
         let assignment = read_state(&folder)?.map(|state| state.assignment);
         change(&mut record, assignment);
-        if record == before { Ok(()) } else { durable::write_json(&folder.record(), &record) }
+        if record == before {
+            Ok(())
+        } else {
+            durable::write_json(&folder.record(), &record)
+        }
     }
 
     /// Copies from what supervisors say what has to outlive them: proven and failed launches.
@@ -88,8 +97,12 @@ impl Local {
         for name in names {
             let folder = self.folder(&name);
             // A damaged file is `observe`'s to report; the others are settled all the same.
-            let Ok(Some(state)) = read_state(&folder) else { continue };
-            let Ok(record) = read_record(&folder) else { continue };
+            let Ok(Some(state)) = read_state(&folder) else {
+                continue;
+            };
+            let Ok(record) = read_record(&folder) else {
+                continue;
+            };
             let record = record.unwrap_or_default();
             if settled(record.clone(), &state) != record {
                 self.change_record(&name, |record, _| *record = settled(record.clone(), &state))?;
@@ -102,7 +115,10 @@ impl Local {
 /// The record with what its supervisor has to say added.
 fn settled(mut record: Record, state: &State) -> Record {
     if state.proven {
-        let newest = record.proven.first().map(record::RecordedLaunch::fingerprint);
+        let newest = record
+            .proven
+            .first()
+            .map(record::RecordedLaunch::fingerprint);
         let runs = state.runs();
         if newest != Some(runs) {
             record.proven.retain(|launch| launch.fingerprint() != runs);
@@ -111,7 +127,10 @@ fn settled(mut record: Record, state: &State) -> Record {
         }
     }
     if let Some(failed) = failed_of(&record, state)
-        && !record.failed.iter().any(|known| known.fingerprint == failed.fingerprint)
+        && !record
+            .failed
+            .iter()
+            .any(|known| known.fingerprint == failed.fingerprint)
     {
         record.failed.push(failed.clone());
         let excess = record.failed.len().saturating_sub(FAILED_KEPT);
@@ -128,14 +147,18 @@ const FAILED_KEPT: usize = 20;
 
 /// The failure a supervisor speaks of, unless a person has pardoned it.
 fn failed_of<'a>(record: &Record, state: &'a State) -> Option<&'a FailedLaunch> {
-    state.failed.as_ref().filter(|_| record.pardoned != Some(state.assignment))
+    state
+        .failed
+        .as_ref()
+        .filter(|_| record.pardoned != Some(state.assignment))
 }
 
 fn lock_instance(folder: &InstanceFolder) -> Result<FileLock, FileError> {
     let path = folder.instance_lock();
-    folder
-        .create()
-        .map_err(|source| FileError::Write { path: folder.path().to_owned(), source })?;
+    folder.create().map_err(|source| FileError::Write {
+        path: folder.path().to_owned(),
+        source,
+    })?;
     FileLock::take_within(&path, INSTANCE_LOCK_PATIENCE)?.ok_or_else(|| FileError::Write {
         path,
         source: std::io::Error::new(

@@ -37,10 +37,23 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
     backend.settle()?;
     let source = loaded.source();
     let runtime = runtime()?;
-    let pass =
-        runtime.block_on(reconcile::pass(&loaded, &source, &backend, args.terms.terms()));
-    let Pass { resolved, observed, plan, unreachable } = pass;
-    let plan = if args.yes || ui.can_ask() { plan } else { plan.without_removals() };
+    let pass = runtime.block_on(reconcile::pass(
+        &loaded,
+        &source,
+        &backend,
+        args.terms.terms(),
+    ));
+    let Pass {
+        resolved,
+        observed,
+        plan,
+        unreachable,
+    } = pass;
+    let plan = if args.yes || ui.can_ask() {
+        plan
+    } else {
+        plan.without_removals()
+    };
     ui.data(text::plan(&plan));
     if global.verbose {
         let details = text::details(&plan, &resolved, &observed, &loaded.lock);
@@ -81,9 +94,10 @@ pub(crate) fn carry_out(
     let at = reconcile::now();
     let began = Instant::now();
     let live = Live::new(ui);
+    let executor = Executor::new(backend);
     let report = runtime.block_on(async {
         tokio::select! {
-            report = Executor::new(backend).apply(plan, &live) => Some(report),
+            report = executor.apply(plan, &live) => Some(report),
             _ = tokio::signal::ctrl_c() => None,
         }
     });
@@ -105,7 +119,10 @@ fn summarize(report: &Report, took: Duration, ui: &Ui) {
             if let llama_orch::backend::ActionError::GateFailed { failure, .. } = error
                 && !failure.log_tail.is_empty()
             {
-                ui.remark(format_args!("\nthe last lines of {}:", step.action.subject()));
+                ui.remark(format_args!(
+                    "\nthe last lines of {}:",
+                    step.action.subject()
+                ));
                 for line in &failure.log_tail {
                     ui.remark(format_args!("    {line}"));
                 }
@@ -116,7 +133,11 @@ fn summarize(report: &Report, took: Duration, ui: &Ui) {
         }
     }
     let count = |wanted: fn(&Outcome) -> bool| {
-        report.outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
+        report
+            .outcomes
+            .iter()
+            .filter(|(_, outcome)| wanted(outcome))
+            .count()
     };
     let done = count(|outcome| matches!(outcome, Outcome::Done { .. }));
     let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
@@ -130,7 +151,8 @@ fn summarize(report: &Report, took: Duration, ui: &Ui) {
     }
     ui.remark(format_args!("\n{text}."));
     if report.outcomes.iter().any(|(step, outcome)| {
-        matches!(outcome, Outcome::Done { .. }) && matches!(step.action, Action::Start(_) | Action::Replace(_))
+        matches!(outcome, Outcome::Done { .. })
+            && matches!(step.action, Action::Start(_) | Action::Replace(_))
     }) {
         ui.remark("See `llama-orch status`.");
     }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use llama_orch::durable::FileError;
+use llama_orch::install::InstallError;
 use llama_orch::reconcile::{LoadError, PassLockError};
 use llama_orch::root::RootError;
 
@@ -52,7 +53,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) const fn new(kind: Kind, message: String) -> Self {
-        Self { kind, message, causes: Vec::new(), hints: Vec::new() }
+        Self {
+            kind,
+            message,
+            causes: Vec::new(),
+            hints: Vec::new(),
+        }
     }
 
     /// From an error: its text and the texts of its causes.
@@ -95,7 +101,11 @@ impl Failure {
     pub(crate) fn render(&self) -> String {
         let mut text = self.message.clone();
         for cause in &self.causes {
-            let _ = write!(text, "\n  caused by: {}", cause.replace('\n', "\n             "));
+            let _ = write!(
+                text,
+                "\n  caused by: {}",
+                cause.replace('\n', "\n             ")
+            );
         }
         text
     }
@@ -108,7 +118,11 @@ impl Failure {
 
 impl From<RootError> for Failure {
     fn from(error: RootError) -> Self {
-        let kind = if error.is_permission() { Kind::CannotWrite } else { Kind::Usage };
+        let kind = if error.is_permission() {
+            Kind::CannotWrite
+        } else {
+            Kind::Usage
+        };
         Self::of(kind, &error).hint_if(error.hint())
     }
 }
@@ -120,6 +134,12 @@ impl From<FileError> for Failure {
             _ => Kind::Failed,
         };
         Self::of(kind, &error).hint_if(error.hint())
+    }
+}
+
+impl From<InstallError> for Failure {
+    fn from(error: InstallError) -> Self {
+        Self::of(Kind::Failed, &error).hint_if(error.hint())
     }
 }
 
@@ -159,7 +179,10 @@ mod tests {
     fn a_failure_says_what_why_and_what_to_do_once_each() {
         let error = Outer(std::io::Error::other("the disk is full"));
         let failure = Failure::of(Kind::Failed, &error).hint("make room");
-        assert_eq!(failure.render(), "cannot install b9553\n  caused by: the disk is full");
+        assert_eq!(
+            failure.render(),
+            "cannot install b9553\n  caused by: the disk is full"
+        );
         assert_eq!(failure.hints(), ["make room"]);
     }
 }

@@ -42,7 +42,10 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failu
     let at = reconcile::now();
     for name in &names {
         backend.change_record(name, |record, _| {
-            record.put_down = Some(PutDown { at, reason: args.reason.clone() });
+            record.put_down = Some(PutDown {
+                at,
+                reason: args.reason.clone(),
+            });
         })?;
     }
     let seen = runtime.block_on(backend.observe(&nothing));

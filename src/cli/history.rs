@@ -22,7 +22,10 @@ pub(crate) fn run(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Fa
     let root = global.find_root()?;
     let (entries, unreadable) = history::read(&root)?;
     if unreadable > 0 {
-        ui.warning(format_args!("{unreadable} lines of `{}` cannot be read", root.history()));
+        ui.warning(format_args!(
+            "{unreadable} lines of `{}` cannot be read",
+            root.history()
+        ));
     }
     let first = entries.len().saturating_sub(args.last);
     for entry in &entries[first..] {
@@ -42,7 +45,11 @@ pub(crate) fn run(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Fa
 fn pass(entry: &Entry) -> String {
     let at = entry.at.parse::<jiff::Timestamp>().map_or_else(
         |_| entry.at.clone(),
-        |at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        |at| {
+            at.to_zoned_datetime(jiff::tz::TimeZone::system())
+                .strftime("%Y-%m-%d %H:%M:%S")
+                .to_string()
+        },
     );
     let rows = entry.steps.iter().map(|step| {
         let rest = match (&step.error, step.seconds) {
@@ -51,7 +58,12 @@ fn pass(entry: &Entry) -> String {
             (None, None) => step.reason.clone(),
         };
         let outcome = step.outcome.replace('_', " ");
-        vec![format!("  {outcome}"), step.action.clone(), step.subject.clone(), rest]
+        vec![
+            format!("  {outcome}"),
+            step.action.clone(),
+            step.subject.clone(),
+            rest,
+        ]
     });
     let heading = format!("{at}  {}  {:.1} s", entry.verb, entry.seconds);
     let table = text::table(&["", "", "", ""], rows.collect());

@@ -38,10 +38,18 @@ pub(crate) fn run(global: &Global, args: &LogsArgs, ui: &Ui) -> Result<u8, Failu
         .collect();
     among(std::slice::from_ref(&args.name), &known)?;
     let folder = InstanceFolder::new(root.path(), &args.name);
-    let path = if args.supervisor { folder.supervisor_log() } else { folder.server_log() };
+    let path = if args.supervisor {
+        folder.supervisor_log()
+    } else {
+        folder.server_log()
+    };
     let unread = |error: std::io::Error| failed(&format!("read `{path}`"), &error);
     // The end is marked before the tail is read, so that no line falls between the two.
-    let follow = if args.follow { Some(log::follow(&path, || false).map_err(unread)?) } else { None };
+    let follow = if args.follow {
+        Some(log::follow(&path, || false).map_err(unread)?)
+    } else {
+        None
+    };
     for line in log::tail(&path, args.tail).map_err(unread)? {
         ui.data(line);
     }

@@ -34,11 +34,26 @@ pub(crate) fn run(global: &Global, args: &PlanArgs, ui: &Ui) -> Result<u8, Failu
     let loaded = global.load(&root, ui)?;
     let backend = Local::new(&loaded);
     let source = loaded.source();
-    let pass = runtime()?.block_on(reconcile::pass(&loaded, &source, &backend, args.terms.terms()));
-    let Pass { resolved, observed, mut plan, unreachable } = pass;
+    let pass = runtime()?.block_on(reconcile::pass(
+        &loaded,
+        &source,
+        &backend,
+        args.terms.terms(),
+    ));
+    let Pass {
+        resolved,
+        observed,
+        mut plan,
+        unreachable,
+    } = pass;
     if !args.names.is_empty() {
-        let known: BTreeSet<InstanceName> =
-            resolved.desired.instances.keys().chain(observed.instances.keys()).cloned().collect();
+        let known: BTreeSet<InstanceName> = resolved
+            .desired
+            .instances
+            .keys()
+            .chain(observed.instances.keys())
+            .cloned()
+            .collect();
         plan = plan.narrowed(&among(&args.names, &known)?);
     }
     if args.json {
@@ -72,8 +87,11 @@ pub(crate) fn is_stuck(plan: &Plan) -> bool {
 
 /// What can be done about the blockers, each once.
 pub(crate) fn hints(plan: &Plan, ui: &Ui) {
-    let hints: BTreeSet<String> =
-        plan.blockers().iter().filter_map(|blocker| blocker.why.hint()).collect();
+    let hints: BTreeSet<String> = plan
+        .blockers()
+        .iter()
+        .filter_map(|blocker| blocker.why.hint())
+        .collect();
     for hint in hints {
         ui.hint(hint);
     }

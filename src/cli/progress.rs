@@ -49,7 +49,11 @@ impl<'a> Live<'a> {
 }
 
 fn title(step: &Step) -> String {
-    format!("{:<8} {:<23}", step.action.verb(), step.action.subject().to_string())
+    format!(
+        "{:<8} {:<23}",
+        step.action.verb(),
+        step.action.subject().to_string()
+    )
 }
 
 fn spinner_style() -> ProgressStyle {
@@ -75,7 +79,9 @@ impl Events for Live<'_> {
                     running.insert(step.id, bar);
                 }
             }
-            None => self.ui.remark(format_args!("     ... {}", title(step).trim_end())),
+            None => self
+                .ui
+                .remark(format_args!("     ... {}", title(step).trim_end())),
         }
     }
 

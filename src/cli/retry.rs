@@ -25,5 +25,14 @@ pub(crate) fn run(global: &Global, args: &RetryArgs, ui: &Ui) -> Result<u8, Fail
         record.failed.clear();
         record.pardon(assignment);
     };
-    narrowed_pass(global, &root, &args.names, &args.terms, &args.lock, "retry", forget, ui)
+    narrowed_pass(
+        global,
+        &root,
+        &args.names,
+        &args.terms,
+        &args.lock,
+        "retry",
+        forget,
+        ui,
+    )
 }

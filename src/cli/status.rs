@@ -23,13 +23,22 @@ pub(crate) struct StatusArgs {
 
 pub(crate) fn run(global: &Global, args: &StatusArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.find_root()?;
-    let terms = Terms { locked: true, ..Terms::default() };
+    let terms = Terms {
+        locked: true,
+        ..Terms::default()
+    };
     let runtime = runtime()?;
     let (status, invalid) = match reconcile::Loaded::read(&root) {
         Ok(loaded) => {
             let backend = Local::new(&loaded);
-            let pass = reconcile::pass(&loaded, &loaded.source(), &backend, terms);
-            let Pass { resolved, observed, plan, .. } = runtime.block_on(pass);
+            let source = loaded.source();
+            let pass = reconcile::pass(&loaded, &source, &backend, terms);
+            let Pass {
+                resolved,
+                observed,
+                plan,
+                ..
+            } = runtime.block_on(pass);
             (Status::of(&resolved.desired, &observed, &plan), None)
         }
         // What runs is worth seeing all the more when the manifest is broken.

@@ -34,7 +34,10 @@ pub(crate) fn plan(plan: &Plan) -> String {
         }
         None => {
             let gap = if text.is_empty() { "" } else { "\n" };
-            let _ = write!(text, "{gap}Nothing to do: everything is as orchestrator.yaml says.");
+            let _ = write!(
+                text,
+                "{gap}Nothing to do: everything is as orchestrator.yaml says."
+            );
         }
     }
     text
@@ -58,7 +61,12 @@ fn coloured(line: &Line) -> String {
 
 /// What lies behind a plan: the differences of launches, settings and lock, and what comes after
 /// what.
-pub(crate) fn details(plan: &Plan, resolved: &Resolved, observed: &Observed, lock: &Lock) -> String {
+pub(crate) fn details(
+    plan: &Plan,
+    resolved: &Resolved,
+    observed: &Observed,
+    lock: &Lock,
+) -> String {
     let mut text = String::new();
     for step in plan.steps() {
         let diff = step_diff(step, observed);
@@ -85,10 +93,19 @@ pub(crate) fn details(plan: &Plan, resolved: &Resolved, observed: &Observed, loc
         }
     }
     for (name, why) in &resolved.why {
-        let variant = resolved.chosen.get(name).map(ToString::to_string).unwrap_or_default();
+        let variant = resolved
+            .chosen
+            .get(name)
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let _ = writeln!(text, "\nvariant `auto` of {name} is {variant}: {why}");
     }
-    let diff = unified(&lock.print(), &resolved.lock.print(), "orchestrator.lock", "to be written");
+    let diff = unified(
+        &lock.print(),
+        &resolved.lock.print(),
+        "orchestrator.lock",
+        "to be written",
+    );
     if !diff.is_empty() {
         let _ = writeln!(text, "\norchestrator.lock:");
         text.push_str(&diff);
@@ -106,7 +123,12 @@ fn step_diff(step: &Step, observed: &Observed) -> String {
             let text = |value: &llama_orch::instance::Supervision| {
                 serde_yaml::to_string(value).unwrap_or_default()
             };
-            unified(&text(&supervisor.settings), &text(&update.supervision), "in force", "wanted")
+            unified(
+                &text(&supervisor.settings),
+                &text(&update.supervision),
+                "in force",
+                "wanted",
+            )
         }
         _ => {
             let (old, new) = change_texts(step.reason.changes());
@@ -122,7 +144,13 @@ fn unified(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
     }
     let diff = TextDiff::from_lines(old, new);
     let mut text = String::new();
-    for line in diff.unified_diff().context_radius(2).header(old_name, new_name).to_string().lines() {
+    for line in diff
+        .unified_diff()
+        .context_radius(2)
+        .header(old_name, new_name)
+        .to_string()
+        .lines()
+    {
         let style = match line.as_bytes().first() {
             Some(b'+') => GREEN,
             Some(b'-') => RED,
@@ -150,7 +178,7 @@ pub(crate) fn outcome(step: &Step, outcome: &Outcome) -> String {
 /// A table without lines: a header in dim, columns two blanks apart.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.iter().map(|name| (*name).to_owned()));
     for row in rows {
@@ -159,5 +187,10 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>().trim_end().to_owned()
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }

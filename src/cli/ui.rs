@@ -82,7 +82,10 @@ impl Ui {
     }
 }
 
-#[expect(clippy::exit, reason = "stdout has no reader left; there is nothing to unwind")]
+#[expect(
+    clippy::exit,
+    reason = "stdout has no reader left; there is nothing to unwind"
+)]
 fn closed() -> ! {
     std::process::exit(0)
 }

@@ -31,11 +31,23 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<u8, Failure
         // Whoever brings it up wants it tried again, but not what has failed its gate.
         record.pardon_giving_up(assignment);
     };
-    narrowed_pass(global, &root, &args.names, &args.terms, &args.lock, "up", clear, ui)
+    narrowed_pass(
+        global,
+        &root,
+        &args.names,
+        &args.terms,
+        &args.lock,
+        "up",
+        clear,
+        ui,
+    )
 }
 
 /// Changes the records of some instances, then plans and applies what concerns them.
-#[expect(clippy::too_many_arguments, reason = "the verbs' own arguments, passed on once")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the verbs' own arguments, passed on once"
+)]
 pub(crate) fn narrowed_pass(
     global: &Global,
     root: &Root,
@@ -60,7 +72,12 @@ pub(crate) fn narrowed_pass(
     let source = loaded.source();
     let runtime = runtime()?;
     let pass = runtime.block_on(reconcile::pass(&loaded, &source, &backend, terms.terms()));
-    let Pass { resolved, plan, unreachable, .. } = pass;
+    let Pass {
+        resolved,
+        plan,
+        unreachable,
+        ..
+    } = pass;
     let plan = plan.narrowed(&names);
     ui.data(text::plan(&plan));
     plan::hints(&plan, ui);

@@ -40,7 +40,9 @@ impl std::fmt::Debug for Salt {
 /// Whether a variable's value is shown nowhere and recorded as a salted hash only.
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|end| name.ends_with(end))
+    ["KEY", "TOKEN", "SECRET", "PASSWORD"]
+        .iter()
+        .any(|end| name.ends_with(end))
 }
 
 /// The options of `llama-server` whose value is a file, and how a change of the file is noticed.
@@ -48,7 +50,10 @@ const FILE_OPTIONS: &[(&[&str], FileRole)] = &[
     (&["--mmproj", "-mm"], FileRole::Model),
     (&["--lora"], FileRole::Model),
     (&["--control-vector"], FileRole::Model),
-    (&["--model-draft", "-md", "--spec-draft-model"], FileRole::Model),
+    (
+        &["--model-draft", "-md", "--spec-draft-model"],
+        FileRole::Model,
+    ),
     (&["--model-vocoder", "-mv"], FileRole::Model),
     (&["--chat-template-file"], FileRole::Content),
     (&["--models-preset"], FileRole::Content),
@@ -83,7 +88,10 @@ pub(super) fn launch(
     launch.gpu(instance, binary);
     launch.server(name, instance);
     for (variable, value) in &instance.env {
-        launch.inputs.set(format!("env.{variable}"), environment_input(variable, value, salt));
+        launch.inputs.set(
+            format!("env.{variable}"),
+            environment_input(variable, value, salt),
+        );
         if let EnvironmentValue::File(path) = value {
             launch.files.insert(path.clone(), FileRole::Content);
         }
@@ -142,7 +150,8 @@ struct Drafted {
 
 impl Drafted {
     fn option(&mut self, option: &str, value: impl ToString) {
-        self.arguments.extend([option.to_owned(), value.to_string()]);
+        self.arguments
+            .extend([option.to_owned(), value.to_string()]);
     }
 
     /// An option that is passed, and compared, only where its field was written.
@@ -181,7 +190,10 @@ impl Drafted {
         let gpu = &instance.gpu;
         let chosen_elsewhere = instance.args.iter().any(|argument| {
             DEVICE_OPTIONS.contains(&argument.split('=').next().unwrap_or_default())
-        }) || instance.env.keys().any(|key| DEVICE_VARIABLES.contains(&key.as_str()));
+        }) || instance
+            .env
+            .keys()
+            .any(|key| DEVICE_VARIABLES.contains(&key.as_str()));
         let device = match (gpu.backend, gpu.device_id) {
             // A build that has a GPU would use it unasked (`-ngl auto` is upstream's default).
             (Some(GpuBackend::Cpu), _) => match binary.variant.accelerator() {
@@ -217,7 +229,8 @@ impl Drafted {
             }
             // Reaches the server as LLAMA_API_KEY.
             Some(EnvironmentValue::FromEnv(variable)) => {
-                self.inputs.set("server.api_key", json!({ "from_env": variable }));
+                self.inputs
+                    .set("server.api_key", json!({ "from_env": variable }));
             }
             Some(EnvironmentValue::Literal(_)) | None => {}
         }
@@ -228,9 +241,14 @@ impl Drafted {
         for (index, argument) in arguments.iter().enumerate() {
             let (option, value) = match argument.split_once('=') {
                 Some((option, value)) => (option, Some(value)),
-                None => (argument.as_str(), arguments.get(index + 1).map(String::as_str)),
+                None => (
+                    argument.as_str(),
+                    arguments.get(index + 1).map(String::as_str),
+                ),
             };
-            let role = FILE_OPTIONS.iter().find(|(names, _)| names.contains(&option));
+            let role = FILE_OPTIONS
+                .iter()
+                .find(|(names, _)| names.contains(&option));
             if let (Some((_, role)), Some(value)) = (role, value) {
                 self.files.insert(Utf8PathBuf::from(value), *role);
             }

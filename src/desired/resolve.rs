@@ -79,7 +79,10 @@ pub struct Answers {
 impl Answers {
     /// No answer yet. Two runs with the same seed mint the same ids.
     pub const fn new(seed: Uuid) -> Self {
-        Self { known: BTreeMap::new(), seed }
+        Self {
+            known: BTreeMap::new(),
+            seed,
+        }
     }
 
     /// Notes what the source said.
@@ -89,9 +92,15 @@ impl Answers {
 
     /// Whether the release source was out of reach for some question.
     pub fn unreachable(&self) -> bool {
-        self.known
-            .values()
-            .any(|answer| matches!(answer, Err(Unanswered::Source { unreachable: true, .. })))
+        self.known.values().any(|answer| {
+            matches!(
+                answer,
+                Err(Unanswered::Source {
+                    unreachable: true,
+                    ..
+                })
+            )
+        })
     }
 
     /// A version 4 UUID that depends on the seed and on what it is for.
@@ -138,11 +147,13 @@ impl From<Unanswered> for Open {
 
 /// Turns what was written into what is wanted, or says what has to be asked first.
 pub fn resolve(known: &Known<'_>) -> Resolution {
+    let mut lock = known.lock.clone();
+    lock.pins.clear();
     let mut resolver = Resolver {
         known,
         needs: BTreeSet::new(),
         binaries: BTreeMap::new(),
-        lock: Lock { pins: BTreeMap::new(), ..known.lock.clone() },
+        lock,
         used: BTreeSet::new(),
         chosen: BTreeMap::new(),
         why: BTreeMap::new(),
@@ -169,7 +180,14 @@ pub fn resolve(known: &Known<'_>) -> Resolution {
     if !resolver.needs.is_empty() {
         return Resolution::Needs(resolver.needs);
     }
-    let Resolver { binaries, mut lock, used, chosen, why, .. } = resolver;
+    let Resolver {
+        binaries,
+        mut lock,
+        used,
+        chosen,
+        why,
+        ..
+    } = resolver;
     if all_resolved && !known.terms.locked {
         lock.assets.retain(|tag, _| used.contains(tag));
     }
@@ -247,7 +265,9 @@ impl Resolver<'_> {
             }
             return Err(Open::Never(Unanswered::Impossible {
                 why: "it has no `binary`, and there is no legacy `bin/llama-server`".to_owned(),
-                hint: Some(format!("write `binary: {{ version: stable }}` under `{name}`")),
+                hint: Some(format!(
+                    "write `binary: {{ version: stable }}` under `{name}`"
+                )),
             }));
         };
         if let Some(id) = pin.binary_id
@@ -302,10 +322,15 @@ impl Resolver<'_> {
         if let Some(build) = version
             && build != installed.build
         {
-            return Err(disagree("version", build.as_str(), installed.build.as_str()));
+            return Err(disagree(
+                "version",
+                build.as_str(),
+                installed.build.as_str(),
+            ));
         }
         let host = self.known.host;
-        if !pin.variant.matches(&installed.variant, host.os, host.arch) && pin.variant != VariantRequest::Auto
+        if !pin.variant.matches(&installed.variant, host.os, host.arch)
+            && pin.variant != VariantRequest::Auto
         {
             let (pinned, has) = (pin.variant.to_string(), installed.variant.to_string());
             return Err(disagree("variant", &pinned, &has));
@@ -322,7 +347,10 @@ impl Resolver<'_> {
     }
 
     fn by_id(&self, id: BinaryId) -> Option<&InstalledBuild> {
-        self.known.installed.iter().find(|build| build.id == id || build.aliases.contains(&id))
+        self.known
+            .installed
+            .iter()
+            .find(|build| build.id == id || build.aliases.contains(&id))
     }
 
     /// A build that was made elsewhere and registered here.
@@ -332,7 +360,9 @@ impl Resolver<'_> {
             installed.build == *build
                 && (pin.variant == VariantRequest::Auto
                     || pin.variant.matches(&installed.variant, host.os, host.arch))
-                && pin.sha256.is_none_or(|pinned| installed.digest == Some(pinned))
+                && pin
+                    .sha256
+                    .is_none_or(|pinned| installed.digest == Some(pinned))
         });
         match found {
             Some(installed) => Ok(wanted(installed.id, installed)),
@@ -375,7 +405,13 @@ impl Resolver<'_> {
                 Answer::Assets(_) => return Err(mismatched(question)),
             },
         };
-        self.lock.pins.insert(name.clone(), LockedPin { version: written, tag });
+        self.lock.pins.insert(
+            name.clone(),
+            LockedPin {
+                version: written,
+                tag,
+            },
+        );
         Ok(tag)
     }
 
@@ -383,12 +419,18 @@ impl Resolver<'_> {
         releases
             .iter()
             .find(|release| {
-                matches!(self.known.host.choose(variant, &release.assets), Choice::Chosen(_))
+                matches!(
+                    self.known.host.choose(variant, &release.assets),
+                    Choice::Chosen(_)
+                )
             })
             .map(|release| release.tag)
             .ok_or_else(|| {
                 Open::Never(Unanswered::Impossible {
-                    why: format!("none of the {} newest builds has a `{variant}` build", releases.len()),
+                    why: format!(
+                        "none of the {} newest builds has a `{variant}` build",
+                        releases.len()
+                    ),
                     hint: Some("pin a tag that has it".to_owned()),
                 })
             })
@@ -408,7 +450,12 @@ impl Resolver<'_> {
     /// A build of llama.cpp itself: from the registry, else the lock, else the release's own list.
     fn released(&mut self, name: &InstanceName, pin: &Pin, tag: Tag) -> Result<WantedBinary, Open> {
         self.used.insert(tag);
-        let locked = self.known.lock.assets.get(&tag).map(|assets| list_of(assets));
+        let locked = self
+            .known
+            .lock
+            .assets
+            .get(&tag)
+            .map(list_of);
         let request = self.request(name, pin, locked.as_deref());
         let found = match &locked {
             Some(assets) => Some(self.choose(tag, &request, assets)?),
@@ -446,16 +493,16 @@ impl Resolver<'_> {
                 )
         });
         self.note_choice(name, pin, &found.variant, Some(found.why));
-        Ok(WantedBinary { id, build: tag.into(), variant: found.variant, archives: found.archives })
+        Ok(WantedBinary {
+            id,
+            build: tag.into(),
+            variant: found.variant,
+            archives: found.archives,
+        })
     }
 
     /// What to look for: `auto` stays with what it chose before, where that is still published.
-    fn request(
-        &self,
-        name: &InstanceName,
-        pin: &Pin,
-        assets: Option<&[Asset]>,
-    ) -> VariantRequest {
+    fn request(&self, name: &InstanceName, pin: &Pin, assets: Option<&[Asset]>) -> VariantRequest {
         match (&pin.variant, self.known.chosen.get(name)) {
             (VariantRequest::Auto, Some(chosen))
                 if assets.is_none_or(|assets| {
@@ -479,8 +526,12 @@ impl Resolver<'_> {
         let build = BuildName::from(tag);
         self.known.installed.iter().find(|installed| {
             if installed.build != build
-                || pin.binary_id.is_some_and(|id| id != installed.id && !installed.aliases.contains(&id))
-                || pin.sha256.is_some_and(|pinned| installed.digest != Some(pinned))
+                || pin
+                    .binary_id
+                    .is_some_and(|id| id != installed.id && !installed.aliases.contains(&id))
+                || pin
+                    .sha256
+                    .is_some_and(|pinned| installed.digest != Some(pinned))
             {
                 return false;
             }
@@ -501,18 +552,29 @@ impl Resolver<'_> {
     fn choose(&self, tag: Tag, request: &VariantRequest, assets: &[Asset]) -> Result<Found, Open> {
         match self.known.host.choose(request, assets) {
             Choice::Chosen(chosen) => {
-                let Chosen { server, variant, companions, why } = *chosen;
+                let Chosen {
+                    server,
+                    variant,
+                    companions,
+                    why,
+                } = *chosen;
                 let archives = std::iter::once(server)
                     .chain(companions)
                     .map(|asset| archive(tag, asset))
                     .collect::<Result<_, _>>()?;
-                Ok(Found { variant, archives, why })
+                Ok(Found {
+                    variant,
+                    archives,
+                    why,
+                })
             }
             Choice::CompanionMissing { variant } => Err(Open::Never(Unanswered::Impossible {
                 why: format!(
                     "{tag} has a `{variant}` build, but not the CUDA runtime (`cudart-`) it needs"
                 ),
-                hint: Some("pin another build; upstream publishes both with most of them".to_owned()),
+                hint: Some(
+                    "pin another build; upstream publishes both with most of them".to_owned(),
+                ),
             })),
             Choice::NotPublished { published } => Err(Open::Never(Unanswered::NotPublished {
                 build: tag,
@@ -528,14 +590,21 @@ impl Resolver<'_> {
         const SHOWN: usize = 3;
         let mut tags: Vec<Tag> = Vec::new();
         for (other, assets) in &self.known.lock.assets {
-            if matches!(self.known.host.choose(request, &list_of(assets)), Choice::Chosen(_)) {
+            if matches!(
+                self.known.host.choose(request, &list_of(assets)),
+                Choice::Chosen(_)
+            ) {
                 tags.push(*other);
             }
         }
-        if let Some(Ok(Answer::Releases(releases))) = self.known.answers.known.get(&Question::Recent)
+        if let Some(Ok(Answer::Releases(releases))) =
+            self.known.answers.known.get(&Question::Recent)
         {
             for release in releases {
-                if matches!(self.known.host.choose(request, &release.assets), Choice::Chosen(_)) {
+                if matches!(
+                    self.known.host.choose(request, &release.assets),
+                    Choice::Chosen(_)
+                ) {
                     tags.push(release.tag);
                 }
             }
@@ -575,7 +644,12 @@ impl Resolver<'_> {
     }
 
     /// A fork's or private build, by its URL.
-    fn from_url(&mut self, name: &InstanceName, pin: &Pin, url: &Url) -> Result<WantedBinary, Open> {
+    fn from_url(
+        &mut self,
+        name: &InstanceName,
+        pin: &Pin,
+        url: &Url,
+    ) -> Result<WantedBinary, Open> {
         let locked = self.known.lock.archives.get(url.as_str());
         let digest = match (locked.map(|locked| locked.sha256), pin.sha256) {
             (Some(locked), Some(pinned)) if locked != pinned => {
@@ -591,7 +665,10 @@ impl Resolver<'_> {
                 }));
             }
         };
-        let file = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+        let file = url
+            .path_segments()
+            .and_then(|mut parts| parts.next_back())
+            .unwrap_or_default();
         let (tag, read) = match variant::recognise(file) {
             Some(Recognised::Server { tag, variant, .. }) => (Some(tag), Some(variant)),
             _ => (None, None),
@@ -621,7 +698,9 @@ impl Resolver<'_> {
             VariantRequest::Auto => read.unwrap_or_else(|| Variant::new("unknown")),
         };
         let size = locked.and_then(|locked| locked.size);
-        self.lock.archives.insert(url.to_string(), LockedAsset::new(digest, size));
+        self.lock
+            .archives
+            .insert(url.to_string(), LockedAsset::new(digest, size));
         let id = pin.binary_id.unwrap_or_else(|| {
             self.known
                 .installed
@@ -633,8 +712,18 @@ impl Resolver<'_> {
                 )
         });
         let origin = ArchiveOrigin::Url(url.clone());
-        let archives = vec![WantedArchive { name: file.to_owned(), size, digest, origin }];
-        Ok(WantedBinary { id, build, variant, archives })
+        let archives = vec![WantedArchive {
+            name: file.to_owned(),
+            size,
+            digest,
+            origin,
+        }];
+        Ok(WantedBinary {
+            id,
+            build,
+            variant,
+            archives,
+        })
     }
 }
 

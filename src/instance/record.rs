@@ -168,7 +168,9 @@ impl FileFact {
     }
 
     fn short_content(&self) -> String {
-        self.content.map(|digest| digest.to_string()[..8].to_owned()).unwrap_or_default()
+        self.content
+            .map(|digest| digest.to_string()[..8].to_owned())
+            .unwrap_or_default()
     }
 }
 

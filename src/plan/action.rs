@@ -196,15 +196,17 @@ impl Action {
     /// What it is about.
     pub fn subject(&self) -> Subject {
         match self {
-            Self::Install(binary) => {
-                Subject::Binary { build: binary.build.clone(), variant: binary.variant.clone() }
-            }
+            Self::Install(binary) => Subject::Binary {
+                build: binary.build.clone(),
+                variant: binary.variant.clone(),
+            },
             Self::Start(start) | Self::Replace(start) => Subject::Instance(start.instance.clone()),
             Self::Update(update) => Subject::Instance(update.instance.clone()),
             Self::Stop(stop) | Self::Remove(stop) => Subject::Instance(stop.instance.clone()),
-            Self::Prune(prune) => {
-                Subject::Binary { build: prune.build.clone(), variant: prune.variant.clone() }
-            }
+            Self::Prune(prune) => Subject::Binary {
+                build: prune.build.clone(),
+                variant: prune.variant.clone(),
+            },
         }
     }
 
@@ -294,7 +296,9 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotInstalled { download: Some(bytes) } => {
+            Self::NotInstalled {
+                download: Some(bytes),
+            } => {
                 write!(f, "{} download, not installed", Bytes(*bytes))
             }
             Self::NotInstalled { download: None } => f.write_str("not installed"),
@@ -305,7 +309,11 @@ impl fmt::Display for Reason {
                 f.write_str(&summary(changes))?;
                 match last_load {
                     Some(load) => {
-                        write!(f, "; about {:.0} s down (last load {load:.1} s)", load.max(1.0))
+                        write!(
+                            f,
+                            "; about {:.0} s down (last load {load:.1} s)",
+                            load.max(1.0)
+                        )
                     }
                     None => f.write_str("; down while it loads"),
                 }
@@ -315,7 +323,11 @@ impl fmt::Display for Reason {
                 f.write_str("its supervisor is gone; a new one takes over (no restart)")
             }
             Self::FallsBack(failure) => {
-                write!(f, "from its last proven launch, since the wanted one {}", failure.reason)
+                write!(
+                    f,
+                    "from its last proven launch, since the wanted one {}",
+                    failure.reason
+                )
             }
             Self::NoLongerWanted => f.write_str("no longer in orchestrator.yaml"),
             Self::PutDown(None) => f.write_str("put down"),
@@ -353,8 +365,9 @@ fn change_text(change: &Change) -> String {
             (Some(Value::Object(old)), Some(Value::Object(new)))
                 if old.get("variant") != new.get("variant") =>
             {
-                let variant =
-                    |of: &serde_json::Map<String, Value>| of["variant"].as_str().unwrap_or("?").to_owned();
+                let variant = |of: &serde_json::Map<String, Value>| {
+                    of["variant"].as_str().unwrap_or("?").to_owned()
+                };
                 format!("{} {} -> {}", change.field, variant(old), variant(new))
             }
             _ => format!("{} (another archive of {to})", change.field),
@@ -476,15 +489,30 @@ impl Hold {
         let name = &self.subject;
         match &self.why {
             HoldReason::Starting { for_seconds } => {
-                format!("starting for {}; its gate is not decided yet", Ago(*for_seconds))
+                format!(
+                    "starting for {}; its gate is not decided yet",
+                    Ago(*for_seconds)
+                )
             }
-            HoldReason::BackingOff { restarts, in_seconds } => {
-                format!("crashed {}, next try in {}", times(*restarts), Ago(*in_seconds))
+            HoldReason::BackingOff {
+                restarts,
+                in_seconds,
+            } => {
+                format!(
+                    "crashed {}, next try in {}",
+                    times(*restarts),
+                    Ago(*in_seconds)
+                )
             }
             HoldReason::GaveUp(why) => {
                 format!("gave up: {why}; change it or `llama-orch retry {name}`")
             }
-            HoldReason::FailedInputs { build, failure, seconds_ago, runs } => {
+            HoldReason::FailedInputs {
+                build,
+                failure,
+                seconds_ago,
+                runs,
+            } => {
                 let runs = runs
                     .as_ref()
                     .map(|runs| {
@@ -504,7 +532,9 @@ impl Hold {
             HoldReason::PutDown { reason: None } => {
                 format!("put down; `llama-orch up {name}` starts it")
             }
-            HoldReason::PutDown { reason: Some(reason) } => {
+            HoldReason::PutDown {
+                reason: Some(reason),
+            } => {
                 format!("put down: {reason}; `llama-orch up {name}` starts it")
             }
             HoldReason::Protected => {
@@ -590,7 +620,12 @@ impl fmt::Display for BlockReason {
             Self::Missing(what) => f.write_str(&what.join("; ")),
             Self::Unresolved(why) => why.fmt(f),
             Self::NoSpace { needs, free } => {
-                write!(f, "needs {} of disk, {} are free", Bytes(*needs), Bytes(*free))
+                write!(
+                    f,
+                    "needs {} of disk, {} are free",
+                    Bytes(*needs),
+                    Bytes(*free)
+                )
             }
             Self::NotInstallable(why) => f.write_str(why),
         }
@@ -618,7 +653,10 @@ impl fmt::Display for Bytes {
         if self.0 < 1024 {
             return write!(f, "{} B", self.0);
         }
-        #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "one digit after the point is shown"
+        )]
         let mut amount = self.0 as f64 / 1024.0;
         let mut unit = 0;
         while amount >= 1023.95 && unit + 1 < UNITS.len() {
@@ -636,7 +674,10 @@ pub struct Ago(pub i64);
 impl Ago {
     /// The whole seconds from one moment to another, never negative.
     pub fn between(earlier: Timestamp, later: Timestamp) -> i64 {
-        later.duration_since(earlier).max(SignedDuration::ZERO).as_secs()
+        later
+            .duration_since(earlier)
+            .max(SignedDuration::ZERO)
+            .as_secs()
     }
 }
 
@@ -652,5 +693,9 @@ impl fmt::Display for Ago {
 }
 
 fn times(count: u32) -> String {
-    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+    if count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{count} times")
+    }
 }

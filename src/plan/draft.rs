@@ -18,7 +18,12 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) const fn new(action: Action, reason: Reason) -> Self {
-        Self { action, reason, after: Vec::new(), wishes: Vec::new() }
+        Self {
+            action,
+            reason,
+            after: Vec::new(),
+            wishes: Vec::new(),
+        }
     }
 
     pub(super) fn after(&mut self, draft: usize, needs: Needs) {
@@ -72,9 +77,15 @@ impl Drafts {
 
     /// Adds a draft that comes after everything that starts or ends a server.
     pub(super) fn add_last(&mut self, mut draft: Draft) {
-        let servers: BTreeSet<usize> =
-            self.starts.values().chain(self.ends.values()).copied().collect();
-        draft.after.extend(servers.into_iter().map(|index| (index, Needs::Ended)));
+        let servers: BTreeSet<usize> = self
+            .starts
+            .values()
+            .chain(self.ends.values())
+            .copied()
+            .collect();
+        draft
+            .after
+            .extend(servers.into_iter().map(|index| (index, Needs::Ended)));
         self.add(draft);
     }
 
@@ -85,7 +96,10 @@ impl Drafts {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Draft)> {
-        self.list.iter().enumerate().filter_map(|(index, draft)| Some((index, draft.as_ref()?)))
+        self.list
+            .iter()
+            .enumerate()
+            .filter_map(|(index, draft)| Some((index, draft.as_ref()?)))
     }
 
     pub(super) fn into_list(self) -> Vec<Option<Draft>> {
@@ -155,7 +169,9 @@ impl Drafts {
 
     /// Turns a restart into a stop and a start that comes after it.
     fn split(&mut self, index: usize) {
-        let Some(draft) = self.list[index].take() else { return };
+        let Some(draft) = self.list[index].take() else {
+            return;
+        };
         let Action::Replace(start) = draft.action else {
             self.list[index] = Some(draft);
             return;
@@ -169,14 +185,19 @@ impl Drafts {
         // The build must be there before anything stops.
         stop.after.clone_from(&draft.after);
         let stop = self.add(stop);
-        let mut start = Draft { action: Action::Start(start), ..draft };
+        let mut start = Draft {
+            action: Action::Start(start),
+            ..draft
+        };
         start.after(stop, Needs::Success);
         self.list[index] = Some(start);
     }
 
     /// Puts the start of an instance after the starts of others, where there are any.
     pub(super) fn depend(&mut self, name: &InstanceName, on: &BTreeSet<InstanceName>) {
-        let Some(index) = self.start_of(name) else { return };
+        let Some(index) = self.start_of(name) else {
+            return;
+        };
         let wishes: Vec<_> = on
             .iter()
             .filter_map(|other| Some((self.start_of(other)?, Needs::Success)))
@@ -188,14 +209,22 @@ impl Drafts {
 
     /// Puts every other start after that of the canary, but for what the canary itself needs.
     pub(super) fn follow_canary(&mut self, canary: &InstanceName) {
-        let Some(first) = self.start_of(canary) else { return };
+        let Some(first) = self.start_of(canary) else {
+            return;
+        };
         let mut needed: BTreeSet<usize> = BTreeSet::new();
         let mut open = vec![first];
         while let Some(index) = open.pop() {
             if needed.insert(index)
                 && let Some(draft) = &self.list[index]
             {
-                open.extend(draft.after.iter().chain(&draft.wishes).map(|(before, _)| *before));
+                open.extend(
+                    draft
+                        .after
+                        .iter()
+                        .chain(&draft.wishes)
+                        .map(|(before, _)| *before),
+                );
             }
         }
         for index in self.starts.values().chain(self.ends.values()) {

@@ -17,8 +17,12 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
     for (index, draft) in list.iter_mut().enumerate() {
         let Some(draft) = draft else { continue };
         left += 1;
-        draft.after.retain(|(before, _)| exists[*before] && *before != index);
-        draft.wishes.retain(|(before, _)| exists[*before] && *before != index);
+        draft
+            .after
+            .retain(|(before, _)| exists[*before] && *before != index);
+        draft
+            .wishes
+            .retain(|(before, _)| exists[*before] && *before != index);
         for (before, _) in draft.after.iter().chain(&draft.wishes) {
             waiting[index] += 1;
             followers[*before].push(index);
@@ -44,7 +48,9 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
                     ready.push(Reverse((key, follower)));
                 }
             }
-            let Some(draft) = list[index].take() else { continue };
+            let Some(draft) = list[index].take() else {
+                continue;
+            };
             let id = StepId(steps.len());
             places.insert(index, id);
             let mut after: Vec<After> = draft
@@ -52,12 +58,20 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
                 .iter()
                 .chain(&draft.wishes)
                 .filter_map(|(before, needs)| {
-                    Some(After { step: *places.get(before)?, needs: *needs })
+                    Some(After {
+                        step: *places.get(before)?,
+                        needs: *needs,
+                    })
                 })
                 .collect();
             after.sort_unstable();
             after.dedup_by_key(|edge| edge.step);
-            steps.push(Step { id, action: draft.action, reason: draft.reason, after });
+            steps.push(Step {
+                id,
+                action: draft.action,
+                reason: draft.reason,
+                after,
+            });
         }
         // A circle: give up the wishes of what is left, then, if need be, everything.
         let Some(index) = (0..list.len())
@@ -68,9 +82,13 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
         };
         if let Some(draft) = list[index].as_mut() {
             if draft.wishes.is_empty() {
-                draft.after.retain(|(before, _)| places.contains_key(before));
+                draft
+                    .after
+                    .retain(|(before, _)| places.contains_key(before));
             } else {
-                draft.wishes.retain(|(before, _)| places.contains_key(before));
+                draft
+                    .wishes
+                    .retain(|(before, _)| places.contains_key(before));
             }
             waiting[index] = draft
                 .after
@@ -90,17 +108,29 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
 
 /// Numbers steps anew after some were taken out; edges to those are dropped.
 pub(super) fn renumber(steps: Vec<Step>) -> Vec<Step> {
-    let places: BTreeMap<StepId, StepId> =
-        steps.iter().enumerate().map(|(index, step)| (step.id, StepId(index))).collect();
+    let places: BTreeMap<StepId, StepId> = steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| (step.id, StepId(index)))
+        .collect();
     steps
         .into_iter()
         .filter_map(|step| {
             let after = step
                 .after
                 .iter()
-                .filter_map(|edge| Some(After { step: *places.get(&edge.step)?, needs: edge.needs }))
+                .filter_map(|edge| {
+                    Some(After {
+                        step: *places.get(&edge.step)?,
+                        needs: edge.needs,
+                    })
+                })
                 .collect();
-            Some(Step { id: *places.get(&step.id)?, after, ..step })
+            Some(Step {
+                id: *places.get(&step.id)?,
+                after,
+                ..step
+            })
         })
         .collect()
 }

@@ -128,17 +128,24 @@ pub struct UnusedDocument {
 impl From<&Subject> for SubjectDocument {
     fn from(subject: &Subject) -> Self {
         match subject {
-            Subject::Instance(name) => Self::Instance { name: name.to_string() },
-            Subject::Binary { build, variant } => {
-                Self::Binary { build: build.to_string(), variant: variant.to_string() }
-            }
+            Subject::Instance(name) => Self::Instance {
+                name: name.to_string(),
+            },
+            Subject::Binary { build, variant } => Self::Binary {
+                build: build.to_string(),
+                variant: variant.to_string(),
+            },
         }
     }
 }
 
 impl From<&Change> for ChangeDocument {
     fn from(change: &Change) -> Self {
-        Self { field: change.field.clone(), from: change.from.clone(), to: change.to.clone() }
+        Self {
+            field: change.field.clone(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+        }
     }
 }
 

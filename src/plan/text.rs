@@ -21,7 +21,12 @@ pub struct Line {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rune, verb, subject, detail } = self;
+        let Self {
+            rune,
+            verb,
+            subject,
+            detail,
+        } = self;
         write!(f, "{rune:>3} {verb:<8} {subject:<23} {detail}")
     }
 }
@@ -62,12 +67,17 @@ impl Plan {
     /// How many of each: `Plan: 1 to install, 1 to restart; 1 held.` `None` when there is nothing
     /// to count.
     pub fn summary(&self) -> Option<String> {
-        const VERBS: [&str; 7] =
-            ["install", "restart", "update", "stop", "start", "remove", "prune"];
+        const VERBS: [&str; 7] = [
+            "install", "restart", "update", "stop", "start", "remove", "prune",
+        ];
         let steps: Vec<String> = VERBS
             .iter()
             .filter_map(|verb| {
-                let count = self.steps.iter().filter(|step| step.action.verb() == *verb).count();
+                let count = self
+                    .steps
+                    .iter()
+                    .filter(|step| step.action.verb() == *verb)
+                    .count();
                 (count > 0).then(|| format!("{count} to {verb}"))
             })
             .collect();
@@ -76,7 +86,11 @@ impl Plan {
             .filter(|(count, _)| *count > 0)
             .map(|(count, word)| format!("{count} {word}"))
             .collect();
-        let steps = if steps.is_empty() { "nothing to do".to_owned() } else { steps.join(", ") };
+        let steps = if steps.is_empty() {
+            "nothing to do".to_owned()
+        } else {
+            steps.join(", ")
+        };
         match (self.steps.is_empty(), left.is_empty()) {
             (true, true) => None,
             (_, true) => Some(format!("Plan: {steps}.")),
@@ -106,24 +120,31 @@ pub fn change_texts(changes: &[Change]) -> (String, String) {
                 let value = value(change)?;
                 Some(match value {
                     // One argument a line, so that one that moved is one line of the diff.
-                    serde_json::Value::Array(items) => items.iter().fold(
-                        format!("{}:\n", change.field),
-                        |text, item| text + &format!("  - {}\n", scalar(item)),
-                    ),
-                    serde_json::Value::Object(fields) => fields.iter().fold(
-                        format!("{}:\n", change.field),
-                        |text, (key, item)| text + &format!("  {key}: {}\n", scalar(item)),
-                    ),
+                    serde_json::Value::Array(items) => items
+                        .iter()
+                        .fold(format!("{}:\n", change.field), |text, item| {
+                            text + &format!("  - {}\n", scalar(item))
+                        }),
+                    serde_json::Value::Object(fields) => fields
+                        .iter()
+                        .fold(format!("{}:\n", change.field), |text, (key, item)| {
+                            text + &format!("  {key}: {}\n", scalar(item))
+                        }),
                     other => format!("{}: {}\n", change.field, scalar(&other)),
                 })
             })
             .collect::<String>()
     };
-    (side(&|change| change.from.clone()), side(&|change| change.to.clone()))
+    (
+        side(&|change| change.from.clone()),
+        side(&|change| change.to.clone()),
+    )
 }
 
 fn scalar(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 impl Reason {

@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const OLD: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/registry/v1.json"));
+const OLD: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fixtures/registry/v1.json"
+));
 
 fn id(text: &str) -> BinaryId {
     text.parse().expect("a UUID")
@@ -29,18 +31,40 @@ fn an_old_registry_loads_with_all_its_oddities() {
     assert_eq!(registry.entries().len(), 5);
     let variant = Variant::new("win-vulkan-x64");
     assert_eq!(registry.of_release("b9222", &variant).count(), 2);
-    let odd = registry.get(id("5cf01664-31fb-a1f7-c8d4-631b430848e3")).expect("not a v4 UUID");
+    let odd = registry
+        .get(id("5cf01664-31fb-a1f7-c8d4-631b430848e3"))
+        .expect("not a v4 UUID");
     assert_eq!(
         odd.folder().expect("back-slashes"),
         "bins-of-old/5cf01664-31fb-a1f7-c8d4-631b430848e3"
     );
-    let own = registry.of_version("dflash-029f4f6").next().expect("an own build");
+    let own = registry
+        .of_version("dflash-029f4f6")
+        .next()
+        .expect("an own build");
     assert_eq!(own.digest(), None);
-    assert_eq!(own.sha256, Some(Checksum::Remark("self-compiled".to_owned())));
+    assert_eq!(
+        own.sha256,
+        Some(Checksum::Remark("self-compiled".to_owned()))
+    );
     let first = &registry.entries()[0];
-    assert_eq!(first.installed().map(|at| at.to_string()).as_deref(), Some("2025-12-29T21:31:36.014485Z"));
-    assert_eq!(first.program().expect("inside"), format!("{}/llama-server.exe", first.id));
-    assert_eq!(registry.of_version("unknown").next().expect("migrated").variant.os(), None);
+    assert_eq!(
+        first.installed().map(|at| at.to_string()).as_deref(),
+        Some("2025-12-29T21:31:36.014485Z")
+    );
+    assert_eq!(
+        first.program().expect("inside"),
+        format!("{}/llama-server.exe", first.id)
+    );
+    assert_eq!(
+        registry
+            .of_version("unknown")
+            .next()
+            .expect("migrated")
+            .variant
+            .os(),
+        None
+    );
 }
 
 #[test]
@@ -63,7 +87,10 @@ fn a_changed_registry_keeps_what_nobody_here_knows() {
 
     let text = std::fs::read_to_string(bins.join("registry.json")).expect("there");
     let value: Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!(value["default_binary_id"], "4f047d33-3322-4961-bc6f-2daee8798158");
+    assert_eq!(
+        value["default_binary_id"],
+        "4f047d33-3322-4961-bc6f-2daee8798158"
+    );
     assert_eq!(value["binaries"][3]["notes"], "the good one");
     assert_eq!(value["binaries"].as_array().map(Vec::len), Some(6));
 }
@@ -85,7 +112,14 @@ fn a_newer_registry_is_left_alone() {
 
     let error = Registry::update(bins, |_| ()).expect_err("newer");
 
-    assert!(matches!(error, RegistryError::File(FileError::Newer { found: 2, known: 1, .. })));
+    assert!(matches!(
+        error,
+        RegistryError::File(FileError::Newer {
+            found: 2,
+            known: 1,
+            ..
+        })
+    ));
     assert!(error.hint().is_some());
     let after = std::fs::read_to_string(bins.join("registry.json")).expect("there");
     assert_eq!(after, newer);
@@ -110,15 +144,32 @@ fn a_damaged_registry_is_never_taken_for_empty() {
         &twice.to_string(),
     ];
     for text in damaged {
-        assert!(matches!(parse(text), Err(FileError::Damaged { .. })), "{text}");
+        assert!(
+            matches!(parse(text), Err(FileError::Damaged { .. })),
+            "{text}"
+        );
     }
-    assert!(parse(&format!("\u{feff}{OLD}")).is_ok(), "a byte order mark is no damage");
+    assert!(
+        parse(&format!("\u{feff}{OLD}")).is_ok(),
+        "a byte order mark is no damage"
+    );
 }
 
 #[test]
 fn a_path_that_leaves_the_folder_is_refused_when_it_is_used() {
     let with = |path| entry("11111111-1111-4111-8111-111111111111", path);
-    for path in ["", ".", "..", "../x", "a/../..", "/etc", "C:\\x", "\\x", ".staging/x", ".cache"] {
+    for path in [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/../..",
+        "/etc",
+        "C:\\x",
+        "\\x",
+        ".staging/x",
+        ".cache",
+    ] {
         let error = with(path).folder().expect_err(path);
         assert!(error.to_string().contains(path), "{error}");
         assert!(with(path).program().is_err());
@@ -136,7 +187,10 @@ fn one_build_may_have_several_names_and_no_name_two_builds() {
     assert!(registry.add_alias(first, alias));
     assert!(registry.add_alias(first, alias), "again is no mistake");
     assert!(!registry.add_alias(second, alias), "it is taken");
-    assert!(!registry.add_alias(alias, second), "an alias is not an entry");
+    assert!(
+        !registry.add_alias(alias, second),
+        "an alias is not an entry"
+    );
 
     assert_eq!(registry.get(alias).map(|entry| entry.id), Some(first));
     assert_eq!(registry.remove(alias), None);
@@ -148,7 +202,9 @@ fn one_build_may_have_several_names_and_no_name_two_builds() {
 fn a_build_is_found_by_what_it_hashed_to() {
     let registry = old();
     let wanted = "077980d5e966a8c43db3c33bdd94adc566ccda3e08ffacdd896f4f39c3e2c19f";
-    let found = registry.of_digest(wanted.parse().expect("a digest")).expect("there");
+    let found = registry
+        .of_digest(wanted.parse().expect("a digest"))
+        .expect("there");
     assert_eq!(found.version, "b7572");
     assert_eq!(registry.of_digest(Digest::of("else")), None);
 }
@@ -161,7 +217,8 @@ fn two_writers_at_once_lose_nothing() {
         for number in 0..8_u128 {
             scope.spawn(move || {
                 let id = uuid::Uuid::from_u128(number + 1).to_string();
-                Registry::update(bins, |registry| registry.insert(entry(&id, &id))).expect("updated");
+                Registry::update(bins, |registry| registry.insert(entry(&id, &id)))
+                    .expect("updated");
             });
         }
     });

@@ -20,14 +20,18 @@ pub(super) fn assets(tag: &str) -> Vec<Asset> {
     let asset = |asset: &Value| Asset {
         name: asset["name"].as_str().expect("a name").to_owned(),
         size: asset["size"].as_u64().expect("a size"),
-        digest: asset["digest"].as_str().map(|text| text.parse().expect("a digest")),
+        digest: asset["digest"]
+            .as_str()
+            .map(|text| text.parse().expect("a digest")),
     };
     assets.iter().map(asset).collect()
 }
 
 /// The files of every release that was recorded.
 pub(super) fn all() -> Vec<(String, Vec<Asset>)> {
-    let folder = Utf8Path::new(FOLDER).read_dir_utf8().expect("recorded lists");
+    let folder = Utf8Path::new(FOLDER)
+        .read_dir_utf8()
+        .expect("recorded lists");
     let mut tags: Vec<String> = folder
         .filter_map(|entry| {
             let name = entry.expect("an entry").file_name().to_owned();
@@ -37,5 +41,7 @@ pub(super) fn all() -> Vec<(String, Vec<Asset>)> {
         .collect();
     tags.sort();
     assert!(tags.len() >= 10, "{tags:?}");
-    tags.into_iter().map(|tag| (tag.clone(), assets(&tag))).collect()
+    tags.into_iter()
+        .map(|tag| (tag.clone(), assets(&tag)))
+        .collect()
 }

@@ -58,9 +58,9 @@ pub(super) fn locate(root: &Root, registry: &Registry, launch: &Launch, salt: &S
         if let EnvironmentValue::Literal(text) = value
             && is_secret(name)
         {
-            let carrier = format!("{CARRIED}{name}");
-            carried.insert(carrier.clone(), std::mem::take(text));
-            *value = EnvironmentValue::FromEnv(carrier);
+            let variable = format!("{CARRIED}{name}");
+            carried.insert(variable.clone(), std::mem::take(text));
+            *value = EnvironmentValue::FromEnv(variable);
         }
     }
     for value in launch.environment.values().chain(&launch.api_key) {
@@ -72,16 +72,30 @@ pub(super) fn locate(root: &Root, registry: &Registry, launch: &Launch, salt: &S
         }
     }
     let program = program(root, registry, launch.binary);
-    Located { launch: RecordedLaunch { launch, program, facts }, missing, carried }
+    Located {
+        launch: RecordedLaunch {
+            launch,
+            program,
+            facts,
+        },
+        missing,
+        carried,
+    }
 }
 
 fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
 }
 
 /// The program of a build, relative to the root where it lies below it.
 pub(super) fn program(root: &Root, registry: &Registry, id: BinaryId) -> Utf8PathBuf {
-    let below = |path: Utf8PathBuf| path.strip_prefix(root.path()).map_or(path.clone(), Utf8Path::to_owned);
+    let below = |path: Utf8PathBuf| {
+        path.strip_prefix(root.path())
+            .map_or(path.clone(), Utf8Path::to_owned)
+    };
     if id == BinaryId::LEGACY {
         return below(root.legacy_server());
     }
@@ -95,7 +109,10 @@ fn fact(path: &Utf8Path, metadata: &Metadata, role: FileRole, salt: &Salt) -> Fi
         .then(|| std::fs::read(path).ok())
         .flatten()
         .map(|bytes| salt.hash(bytes));
-    let modified = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|time| Timestamp::try_from(time).ok());
     FileFact {
         size: metadata.len(),
         modified: modified.filter(|_| content.is_none()),
@@ -111,7 +128,9 @@ pub(super) fn settled_facts(
     now: Timestamp,
 ) -> RecordedLaunch {
     for (path, fact) in &mut wanted.facts {
-        let Some(old) = running.facts.get(path) else { continue };
+        let Some(old) = running.facts.get(path) else {
+            continue;
+        };
         if let Some(modified) = fact.modified
             && old != fact
             && now.duration_since(modified) < MODEL_STILL_FOR

@@ -43,8 +43,8 @@ impl Local {
                 Some(WantedInstance::Resolved(wanted)) => Some(wanted.as_ref()),
                 Some(WantedInstance::Unresolved(_)) | None => None,
             };
-            let located = wanted
-                .map(|wanted| facts::locate(&self.root, known, &wanted.launch, &self.salt));
+            let located =
+                wanted.map(|wanted| facts::locate(&self.root, known, &wanted.launch, &self.salt));
             let sight = Sight::of(&self.folder(&name));
             pids.extend(sight.pid());
             instances.insert(name, sight.observed(located, at, boot));
@@ -52,7 +52,10 @@ impl Local {
         let ports = ports(desired, &instances, &pids);
         Observed {
             at,
-            host: HostFacts { free_disk: self.free_disk(), ports },
+            host: HostFacts {
+                free_disk: self.free_disk(),
+                ports,
+            },
             binaries: match &registry {
                 Ok(registry) => Seen::Known(self.binaries(registry)),
                 Err(error) => Seen::Unknown(Unseen(chain(error))),
@@ -74,7 +77,7 @@ impl Local {
                 let binary = ObservedBinary {
                     build: entry.version.parse().ok()?,
                     variant: entry.variant.clone(),
-                    size: entry.size_bytes,
+                    size: entry.size_bytes.unwrap_or_default(),
                     installed: entry.installed(),
                     damage,
                     aliases: entry.aliases.clone(),
@@ -115,7 +118,9 @@ fn ports(
 ) -> Seen<BTreeMap<u16, String>> {
     let mut wanted = BTreeSet::new();
     for (name, instance) in &desired.instances {
-        let WantedInstance::Resolved(instance) = instance else { continue };
+        let WantedInstance::Resolved(instance) = instance else {
+            continue;
+        };
         let holds = instances
             .get(name)
             .and_then(|seen| seen.server.known()?.as_ref())
@@ -158,7 +163,9 @@ impl Sight {
             server_lives: durable::is_locked(&folder.server_lock()).map_err(unseen),
             state: read_state(folder).map_err(unseen),
             record: read_record(folder).map_err(unseen),
-            exit: durable::read_json(&folder.exit(), state::SCHEMA).ok().flatten(),
+            exit: durable::read_json(&folder.exit(), state::SCHEMA)
+                .ok()
+                .flatten(),
         }
     }
 
@@ -174,7 +181,9 @@ impl Sight {
         let text = format!(
             "{:?} {:?} {:?} {:?}",
             state.map(|state| state.assignment),
-            state.and_then(|state| state.server.as_ref()).map(|server| server.nonce),
+            state
+                .and_then(|state| state.server.as_ref())
+                .map(|server| server.nonce),
             self.supervisor_lives,
             self.server_lives,
         );
@@ -188,7 +197,13 @@ impl Sight {
         boot: Option<Uuid>,
     ) -> ObservedInstance {
         let revision = self.revision();
-        let Self { record, state, exit, supervisor_lives, server_lives } = self;
+        let Self {
+            record,
+            state,
+            exit,
+            supervisor_lives,
+            server_lives,
+        } = self;
         let state_known = state.as_ref().ok().and_then(Option::as_ref);
         let (wanted, missing) = match located {
             Some(located) => (Some(located.launch), located.missing),
@@ -277,15 +292,24 @@ fn server(
         | Phase::Stopped => Verdict::Starting,
         Phase::StopFailed { reason } => return Seen::Unknown(Unseen(reason.clone())),
     };
-    let process = state.server.as_ref().and_then(|server| server.process.as_ref());
+    let process = state
+        .server
+        .as_ref()
+        .and_then(|server| server.process.as_ref());
     Seen::Known(Some(ObservedServer {
         launch: state.launch.clone(),
         verdict,
         health: state.health,
         proven: state.proven,
-        since: state.server.as_ref().map_or(state.since, |server| server.spawned),
+        since: state
+            .server
+            .as_ref()
+            .map_or(state.since, |server| server.spawned),
         load: state.load,
-        process: process.map_or_else(|| "no pid yet".to_owned(), |process| format!("pid {}", process.pid)),
+        process: process.map_or_else(
+            || "no pid yet".to_owned(),
+            |process| format!("pid {}", process.pid),
+        ),
         restarts: state.restarts.total,
     }))
 }
@@ -320,7 +344,10 @@ fn memory(
         ended_on_request: exit.is_some_and(|exit| exit.asked),
         gave_up,
         last_load: record.last_load,
-        last_build: record.wanted.as_ref().map(|wanted| wanted.launch.launch.build.clone()),
+        last_build: record
+            .wanted
+            .as_ref()
+            .map(|wanted| wanted.launch.launch.build.clone()),
         proven: record.proven,
     }
 }

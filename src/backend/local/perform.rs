@@ -4,6 +4,7 @@
 //! wanted, then a supervisor is started that reads it. From then on the supervisor needs nobody;
 //! this process only waits for its word.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -91,7 +92,12 @@ impl Local {
             Err(error) => {
                 let unreachable = error.is_transient();
                 let hint = error.hint();
-                Err(ActionError::Failed { what: what(), source: Some(error.into()), hint, unreachable })
+                Err(ActionError::Failed {
+                    what: what(),
+                    source: Some(error.into()),
+                    hint,
+                    unreachable,
+                })
             }
         }
     }
@@ -114,14 +120,17 @@ impl Local {
                     let hint = error.hint();
                     failed(what(), hint)(error)
                 })?;
-                let Located { launch, missing, carried } =
-                    facts::locate(&self.root, &registry, launch, &self.salt);
+                let Located {
+                    launch,
+                    missing,
+                    carried,
+                } = facts::locate(&self.root, &registry, launch, &self.salt);
                 if !missing.is_empty() {
                     return Err(failed(what(), None)(missing.join("; ")));
                 }
                 (launch, carried)
             }
-            PlannedLaunch::Proven(launch) => (launch.clone(), Default::default()),
+            PlannedLaunch::Proven(launch) => (launch.clone(), BTreeMap::default()),
         };
         let id = Uuid::new_v4();
         record.wanted = Some(Assignment {
@@ -131,8 +140,7 @@ impl Local {
             supervision: start.supervision.clone(),
         });
         record.protected |= start.protect;
-        durable::write_json(&folder.record(), &record)
-            .map_err(failed(what(), None))?;
+        durable::write_json(&folder.record(), &record).map_err(failed(what(), None))?;
         kill_point::reached("apply.recorded");
         progress.phase("starting");
         let root = self.root.path().to_owned();
@@ -171,7 +179,10 @@ impl Local {
             // Asked before the state is read: what it wrote last, it wrote while it lived.
             let lives = durable::is_locked(&folder.supervisor_lock()).map_err(unread)?;
             let state = read_state(folder).map_err(unread)?;
-            if read_record(folder).map_err(unread)?.is_some_and(|record| record.put_down.is_some()) {
+            if read_record(folder)
+                .map_err(unread)?
+                .is_some_and(|record| record.put_down.is_some())
+            {
                 return Err(ActionError::PutDown(name.to_string()));
             }
             let Some(state) = state.filter(|state| state.assignment == id) else {
@@ -203,7 +214,9 @@ impl Local {
         let folder = self.folder(name);
         let (lock, mut record) = self.locked_record(&folder, &update.revision, &what())?;
         let state = read_state(&folder).map_err(failed(what(), None))?;
-        let Some(state) = state else { return Err(ActionError::Stale(name.to_string())) };
+        let Some(state) = state else {
+            return Err(ActionError::Stale(name.to_string()));
+        };
         if !update.adopt {
             let Some(wanted) = record.wanted.as_mut() else {
                 return Err(ActionError::Stale(name.to_string()));
@@ -216,7 +229,10 @@ impl Local {
         }
         // What the dead supervisor had to say outlives its state file.
         record = settled(record, &state);
-        let same = record.wanted.as_ref().filter(|wanted| wanted.id == state.assignment);
+        let same = record
+            .wanted
+            .as_ref()
+            .filter(|wanted| wanted.id == state.assignment);
         let fallback = match (state.role, &state.phase, same) {
             // Its gate is not decided: what was to follow a failure still is.
             (Role::Wanted, Phase::Starting { .. }, Some(wanted)) => wanted.fallback.clone(),
@@ -235,7 +251,7 @@ impl Local {
         let asked = folder.clone();
         tokio::task::spawn_blocking(move || -> Result<(), (Cause, Option<String>)> {
             let program = Program::install(&root).map_err(|error| (error.into(), None))?;
-            supervisor::start(&asked, &program, &Default::default()).map_err(|error| {
+            supervisor::start(&asked, &program, &BTreeMap::default()).map_err(|error| {
                 let hint = error.hint();
                 (error.into(), hint)
             })
@@ -306,7 +322,9 @@ impl Local {
         let what = format!("cannot prune {} {}", prune.build, prune.variant.short());
         let bins = self.root.bins();
         let registry = Registry::load(&bins).map_err(failed(what.clone(), None))?;
-        let Some(entry) = registry.get(prune.binary) else { return Ok(()) };
+        let Some(entry) = registry.get(prune.binary) else {
+            return Ok(());
+        };
         let folder = entry.folder().map_err(failed(what.clone(), None))?;
         let path = bins.join(folder);
         match std::fs::remove_dir_all(&path) {
@@ -335,7 +353,10 @@ impl Local {
         if *revision != Revision::default() && Sight::of(folder).revision() != *revision {
             return Err(ActionError::Stale(folder.name().to_string()));
         }
-        Ok((lock, read_record(folder).map_err(unread)?.unwrap_or_default()))
+        Ok((
+            lock,
+            read_record(folder).map_err(unread)?.unwrap_or_default(),
+        ))
     }
 }
 
@@ -343,14 +364,26 @@ impl Local {
 fn judge(state: &State, supervisor_lives: bool) -> Option<Result<(), ActionError>> {
     let failure = || {
         state.failed.as_ref().map_or_else(
-            || Failure { reason: "did not pass its gate".to_owned(), log_tail: Vec::new() },
+            || Failure {
+                reason: "did not pass its gate".to_owned(),
+                log_tail: Vec::new(),
+            },
             |failed| failed.failure.clone(),
         )
     };
     let build = |launch: &RecordedLaunch| launch.launch.build.clone();
-    let wanted = || state.failed.as_ref().map_or_else(|| build(&state.launch), |failed| failed.build.clone());
+    let wanted = || {
+        state
+            .failed
+            .as_ref()
+            .map_or_else(|| build(&state.launch), |failed| failed.build.clone())
+    };
     let gate_failed = |failure: Failure, runs: Option<BuildName>| {
-        Some(Err(ActionError::GateFailed { build: wanted(), failure, runs }))
+        Some(Err(ActionError::GateFailed {
+            build: wanted(),
+            failure,
+            runs,
+        }))
     };
     match (&state.phase, state.role) {
         (Phase::Running, Role::Wanted) => Some(Ok(())),
@@ -363,9 +396,13 @@ fn judge(state: &State, supervisor_lives: bool) -> Option<Result<(), ActionError
             hint: None,
             unreachable: false,
         })),
-        (Phase::Stopped, _) if !supervisor_lives => {
-            gate_failed(Failure { reason: "was stopped".to_owned(), log_tail: Vec::new() }, None)
-        }
+        (Phase::Stopped, _) if !supervisor_lives => gate_failed(
+            Failure {
+                reason: "was stopped".to_owned(),
+                log_tail: Vec::new(),
+            },
+            None,
+        ),
         _ if !supervisor_lives => Some(Err(ActionError::Failed {
             what: "its supervisor ended before it came to a verdict".to_owned(),
             source: None,

@@ -4,7 +4,11 @@ use super::*;
 use crate::release::fixtures;
 
 fn host(os: Os, arch: Arch) -> Host {
-    Host { os, arch, accelerators: Accelerators::default() }
+    Host {
+        os,
+        arch,
+        accelerators: Accelerators::default(),
+    }
 }
 
 fn choose(host: &Host, request: &str, tag: &str) -> String {
@@ -50,7 +54,11 @@ fn what_is_asked_for_is_found_in_releases_of_all_ages() {
     let lines: Vec<String> = table
         .into_iter()
         .map(|(host, request, tag)| {
-            format!("{} {request} of {tag}: {}", host.os, choose(host, request, tag))
+            format!(
+                "{} {request} of {tag}: {}",
+                host.os,
+                choose(host, request, tag)
+            )
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
@@ -77,14 +85,44 @@ fn what_is_asked_for_is_found_in_releases_of_all_ages() {
 
 #[test]
 fn auto_takes_what_the_machine_can_run_and_says_why() {
-    let with = |accelerators| Host { accelerators, ..host(Os::Linux, Arch::X64) };
+    let with = |accelerators| Host {
+        accelerators,
+        ..host(Os::Linux, Arch::X64)
+    };
     let none = Accelerators::default();
     let machines = [
         ("nothing", with(none)),
-        ("a GPU", with(Accelerators { vulkan: true, ..none })),
-        ("an AMD GPU", with(Accelerators { vulkan: true, rocm: true, ..none })),
-        ("an old NVIDIA driver", with(Accelerators { vulkan: true, cuda: Some(12), ..none })),
-        ("a new NVIDIA driver", with(Accelerators { vulkan: true, cuda: Some(13), ..none })),
+        (
+            "a GPU",
+            with(Accelerators {
+                vulkan: true,
+                ..none
+            }),
+        ),
+        (
+            "an AMD GPU",
+            with(Accelerators {
+                vulkan: true,
+                rocm: true,
+                ..none
+            }),
+        ),
+        (
+            "an old NVIDIA driver",
+            with(Accelerators {
+                vulkan: true,
+                cuda: Some(12),
+                ..none
+            }),
+        ),
+        (
+            "a new NVIDIA driver",
+            with(Accelerators {
+                vulkan: true,
+                cuda: Some(13),
+                ..none
+            }),
+        ),
         ("a Mac", host(Os::Macos, Arch::Arm64)),
         ("an old Mac", host(Os::Macos, Arch::X64)),
         ("a mainframe", host(Os::Linux, Arch::S390x)),
@@ -117,10 +155,21 @@ fn auto_takes_what_the_machine_can_run_and_says_why() {
 
 #[test]
 fn a_cuda_build_is_never_chosen_without_its_runtime() {
-    let accelerators = Accelerators { vulkan: true, rocm: false, cuda: Some(13) };
-    let host = Host { accelerators, ..host(Os::Linux, Arch::X64) };
+    let accelerators = Accelerators {
+        vulkan: true,
+        rocm: false,
+        cuda: Some(13),
+    };
+    let host = Host {
+        accelerators,
+        ..host(Os::Linux, Arch::X64)
+    };
     let mut assets = fixtures::assets("b11429");
-    assets.retain(|asset| !asset.name.contains("cudart-llama-b11429-bin-ubuntu-cuda-13.4-x64"));
+    assets.retain(|asset| {
+        !asset
+            .name
+            .contains("cudart-llama-b11429-bin-ubuntu-cuda-13.4-x64")
+    });
 
     let Choice::Chosen(chosen) = host.choose(&VariantRequest::Auto, &assets) else {
         panic!("nothing was chosen");
@@ -129,13 +178,22 @@ fn a_cuda_build_is_never_chosen_without_its_runtime() {
 
     let exact = "cuda-13".parse().expect("a request");
     let variant = Variant::new("ubuntu-cuda-13.4-x64");
-    assert_eq!(host.choose(&exact, &assets), Choice::CompanionMissing { variant });
+    assert_eq!(
+        host.choose(&exact, &assets),
+        Choice::CompanionMissing { variant }
+    );
 }
 
 #[test]
 fn a_family_keeps_to_what_the_driver_runs() {
-    let accelerators = Accelerators { cuda: Some(12), ..Accelerators::default() };
-    let host = Host { accelerators, ..host(Os::Linux, Arch::X64) };
+    let accelerators = Accelerators {
+        cuda: Some(12),
+        ..Accelerators::default()
+    };
+    let host = Host {
+        accelerators,
+        ..host(Os::Linux, Arch::X64)
+    };
     assert!(choose(&host, "cuda", "b11429").starts_with("llama-b11429-bin-ubuntu-cuda-12.8"));
     assert!(choose(&host, "cuda-13", "b11429").starts_with("llama-b11429-bin-ubuntu-cuda-13.4"));
 }
@@ -187,19 +245,38 @@ fn a_linux_machine_is_judged_by_the_files_it_has() {
     };
     assert_eq!(looks(&[]), none);
     assert_eq!(looks(&[("dev/dri/renderD128", "")]), none);
-    assert_eq!(looks(&[("dev/dri/card0", ""), ("usr/lib/libvulkan.so.1", "")]), none);
+    assert_eq!(
+        looks(&[("dev/dri/card0", ""), ("usr/lib/libvulkan.so.1", "")]),
+        none
+    );
     assert_eq!(
         looks(&[("dev/dri/renderD128", ""), ("usr/lib/libvulkan.so.1", "")]),
-        Accelerators { vulkan: true, ..none }
+        Accelerators {
+            vulkan: true,
+            ..none
+        }
     );
     assert_eq!(
         looks(&[("dev/kfd", ""), ("opt/rocm/lib/libamdhip64.so", "")]),
         Accelerators { rocm: true, ..none }
     );
-    let new = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27 07:10:12 UTC 2025\n";
-    assert_eq!(looks(&nvidia(new)), Accelerators { cuda: Some(13), ..none });
+    let new =
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27 07:10:12 UTC 2025\n";
+    assert_eq!(
+        looks(&nvidia(new)),
+        Accelerators {
+            cuda: Some(13),
+            ..none
+        }
+    );
     let open = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.14  Release Build\nGCC version: 12.2.0\n";
-    assert_eq!(looks(&nvidia(open)), Accelerators { cuda: Some(12), ..none });
+    assert_eq!(
+        looks(&nvidia(open)),
+        Accelerators {
+            cuda: Some(12),
+            ..none
+        }
+    );
     assert_eq!(looks(&nvidia("something else")), none);
     assert_eq!(looks(&nvidia("NVRM version: NVIDIA  470.1.1  x")), none);
 }

@@ -17,15 +17,22 @@ fn every_name_of_every_release_matches_exactly_one_rule() {
                 .map(|rule| rule.pattern)
                 .collect();
             assert_eq!(matching.len(), 1, "`{}` of {tag}: {matching:?}", asset.name);
-            assert!(recognise(&asset.name).is_some(), "`{}` of {tag}", asset.name);
+            assert!(
+                recognise(&asset.name).is_some(),
+                "`{}` of {tag}",
+                asset.name
+            );
         }
     }
 }
 
 #[test]
 fn every_rule_matches_something_that_was_published() {
-    let names: Vec<String> =
-        fixtures::all().into_iter().flat_map(|(_, assets)| assets).map(|asset| asset.name).collect();
+    let names: Vec<String> = fixtures::all()
+        .into_iter()
+        .flat_map(|(_, assets)| assets)
+        .map(|asset| asset.name)
+        .collect();
     for rule in RULES {
         let used = names.iter().any(|name| {
             let framed = rules::frame(name);
@@ -47,10 +54,24 @@ fn what_is_ignored_says_why() {
 #[test]
 fn a_name_says_system_processor_accelerator_and_archive() {
     let read = |name: &str| match recognise(name) {
-        Some(Recognised::Server { tag, variant, parts, archive }) => {
-            format!("{tag} {variant} {:?} {:?} {:?} {archive:?}", parts.os, parts.arch, parts.accelerator)
+        Some(Recognised::Server {
+            tag,
+            variant,
+            parts,
+            archive,
+        }) => {
+            format!(
+                "{tag} {variant} {:?} {:?} {:?} {archive:?}",
+                parts.os, parts.arch, parts.accelerator
+            )
         }
-        Some(Recognised::Companion { tag, os, arch, cuda, archive }) => {
+        Some(Recognised::Companion {
+            tag,
+            os,
+            arch,
+            cuda,
+            archive,
+        }) => {
             format!("cudart {tag:?} {os:?} {arch:?} {cuda} {archive:?}")
         }
         Some(Recognised::Ignored(_)) => "ignored".to_owned(),
@@ -74,7 +95,10 @@ fn a_name_says_system_processor_accelerator_and_archive() {
         "llama-bin-ubuntu-x64.tar.gz",
         "README.md",
     ];
-    let table: Vec<String> = names.iter().map(|name| format!("{name} -> {}", read(name))).collect();
+    let table: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name} -> {}", read(name)))
+        .collect();
     insta::assert_snapshot!(table.join("\n"), @r#"
     llama-b11429-bin-ubuntu-x64.tar.gz -> b11429 ubuntu-x64 Linux X64 Cpu TarGz
     llama-b4458-bin-ubuntu-x64.zip -> b4458 ubuntu-x64 Linux X64 Cpu Zip
@@ -119,7 +143,10 @@ fn a_variant_is_shown_without_its_system_and_can_be_asked_for_as_it_is_shown() {
             };
             for text in [variant.short(), variant.to_string()] {
                 let request: VariantRequest = text.parse().expect("a request");
-                assert!(request.matches(&variant, parts.os, parts.arch), "{request} -> {variant}");
+                assert!(
+                    request.matches(&variant, parts.os, parts.arch),
+                    "{request} -> {variant}"
+                );
             }
         }
     }
@@ -146,9 +173,30 @@ fn requests_match_by_whole_words_and_whole_numbers() {
         variants.into_iter().filter(matches).collect()
     };
     let table: BTreeMap<&str, Vec<&str>> = [
-        "cpu", "cpu-x64", "x64", "ubuntu-x64", "vulkan", "linux-vulkan", "cuda", "cuda-1", "cuda-12",
-        "cuda-12.8", "cuda-12.8-x64", "cuda-13", "cuda-x64", "cud", "rocm", "rocm-10", "hip", "sycl",
-        "openvino", "openvino-2026.4", "win-cuda-13.4-x64", "win-cuda", "vulkan-arm64", "unknown",
+        "cpu",
+        "cpu-x64",
+        "x64",
+        "ubuntu-x64",
+        "vulkan",
+        "linux-vulkan",
+        "cuda",
+        "cuda-1",
+        "cuda-12",
+        "cuda-12.8",
+        "cuda-12.8-x64",
+        "cuda-13",
+        "cuda-x64",
+        "cud",
+        "rocm",
+        "rocm-10",
+        "hip",
+        "sycl",
+        "openvino",
+        "openvino-2026.4",
+        "win-cuda-13.4-x64",
+        "win-cuda",
+        "vulkan-arm64",
+        "unknown",
         "unknow",
     ]
     .into_iter()
