@@ -49,7 +49,7 @@ pub enum ActionError {
     #[error("`{0}` was put down meanwhile")]
     PutDown(String),
     /// The new launch did not pass its gate.
-    #[error("{build} {}{}", failure.reason, rolled_back(.runs.as_ref()))]
+    #[error("{build} {}{}", failure.reason, rolled_back(.build, .runs.as_ref()))]
     GateFailed {
         /// The build that failed.
         build: BuildName,
@@ -73,9 +73,12 @@ pub enum ActionError {
     },
 }
 
-fn rolled_back(runs: Option<&BuildName>) -> String {
-    runs.map(|runs| format!("; rolled back to {runs}"))
-        .unwrap_or_default()
+fn rolled_back(failed: &BuildName, runs: Option<&BuildName>) -> String {
+    match runs {
+        Some(runs) if runs == failed => "; rolled back to the launch before it".to_owned(),
+        Some(runs) => format!("; rolled back to {runs}"),
+        None => String::new(),
+    }
 }
 
 impl ActionError {

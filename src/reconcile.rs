@@ -19,7 +19,6 @@ use crate::desired::resolve::{
 };
 use crate::desired::{Answer, Question, Unanswered};
 use crate::durable::{self, FileError, FileLock};
-use crate::install::{self, InstallError};
 use crate::instance::InstanceName;
 use crate::lock::{Lock, LockError};
 use crate::manifest::{Manifest, Mistakes, SourceText, Texts};
@@ -353,15 +352,6 @@ impl PassLock {
         durable::write(&holder, line.as_bytes())?;
         Ok(Self { _lock: lock })
     }
-}
-
-/// Finishes what an interrupted run left in `bins/`, and takes away the programs of supervisors
-/// that no longer run.
-pub fn tidy(root: &Root) -> Result<(), InstallError> {
-    if root.bins().is_dir() {
-        install::recover(&root.bins())?;
-    }
-    Ok(())
 }
 
 /// The moment it is now, for whoever may not ask the clock.

@@ -7,6 +7,7 @@ mod facts;
 mod observe;
 mod perform;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -15,10 +16,12 @@ use super::{ActionError, Backend, Progress};
 use crate::desired::Desired;
 use crate::desired::argv::Salt;
 use crate::durable::{self, FileError, FileLock};
+use crate::install::{self, InstallError};
 use crate::instance::InstanceName;
 use crate::instance::folder::{self, InstanceFolder};
 use crate::instance::record::{self, FailedLaunch, PROVEN_KEPT, Record};
 use crate::instance::state::{self, State};
+use crate::instance::supervisor::Program;
 use crate::observed::Observed;
 use crate::plan::action::Action;
 use crate::reconcile::Loaded;
@@ -86,6 +89,25 @@ impl Local {
         } else {
             durable::write_json(&folder.record(), &record)
         }
+    }
+
+    /// Finishes what an interrupted run left behind: half-done installs, and copies of this program
+    /// that no supervisor runs from any more. To be called under the pass lock.
+    pub fn tidy(&self) -> Result<(), InstallError> {
+        if self.root.bins().is_dir() {
+            install::recover(&self.root.bins())?;
+        }
+        let names = folder::list(self.root.path()).unwrap_or_default();
+        let mut used = BTreeSet::new();
+        for name in names {
+            match read_state(&self.folder(&name)) {
+                Ok(state) => used.extend(state.map(|state| state.program)),
+                // What it says cannot be known, so nothing is known to be unused.
+                Err(_) => return Ok(()),
+            }
+        }
+        Program::sweep(self.root.path(), &used);
+        Ok(())
     }
 
     /// Copies from what supervisors say what has to outlive them: proven and failed launches.

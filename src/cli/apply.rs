@@ -31,7 +31,7 @@ pub(crate) struct ApplyArgs {
 pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;
     let pass_lock = args.lock.take(&root, "apply")?;
-    reconcile::tidy(&root)?;
+    Local::bare(&root).tidy()?;
     let loaded = global.load(&root, ui)?;
     let backend = Local::new(&loaded);
     backend.settle()?;
@@ -54,7 +54,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
     } else {
         plan.without_removals()
     };
-    ui.data(text::plan(&plan));
+    ui.data(text::plan(&plan, ui.width()));
     if global.verbose {
         let details = text::details(&plan, &resolved, &observed, &loaded.lock);
         if !details.is_empty() {

@@ -28,7 +28,7 @@ pub(crate) fn run(global: &Global, args: &StatusArgs, ui: &Ui) -> Result<u8, Fai
         ..Terms::default()
     };
     let runtime = runtime()?;
-    let (status, invalid) = match reconcile::Loaded::read(&root) {
+    let (status, attention) = match reconcile::Loaded::read(&root) {
         Ok(loaded) => {
             let backend = Local::new(&loaded);
             let source = loaded.source();
@@ -39,7 +39,8 @@ pub(crate) fn run(global: &Global, args: &StatusArgs, ui: &Ui) -> Result<u8, Fai
                 plan,
                 ..
             } = runtime.block_on(pass);
-            (Status::of(&resolved.desired, &observed, &plan), None)
+            let status = Status::of(&resolved.desired, &observed, &plan);
+            (status, Ok(plan.needs_attention()))
         }
         // What runs is worth seeing all the more when the manifest is broken.
         Err(error) => {
@@ -50,7 +51,7 @@ pub(crate) fn run(global: &Global, args: &StatusArgs, ui: &Ui) -> Result<u8, Fai
             for row in &mut status.instances {
                 row.note = None;
             }
-            (status, Some(Failure::from(error)))
+            (status, Err(Failure::from(error)))
         }
     };
     if args.json {
@@ -61,14 +62,11 @@ pub(crate) fn run(global: &Global, args: &StatusArgs, ui: &Ui) -> Result<u8, Fai
         ui.data(table(&status, global.verbose));
         for row in &status.instances {
             if let Some(note) = &row.note {
-                ui.data(format_args!("{}: {note}", row.name));
+                ui.data(text::note(&row.name, note, ui.width()));
             }
         }
     }
-    match invalid {
-        Some(failure) => Err(failure),
-        None => Ok(u8::from(status.is_unhealthy())),
-    }
+    Ok(u8::from(attention? || status.is_unhealthy()))
 }
 
 fn table(status: &Status, verbose: bool) -> String {

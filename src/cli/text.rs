@@ -23,10 +23,11 @@ const DIM: Style = Style::new().dimmed();
 const PLAIN: Style = Style::new();
 
 /// The plan as it is shown: its lines, and what they add up to.
-pub(crate) fn plan(plan: &Plan) -> String {
+/// On a terminal of `width` columns, a reason too long for its line goes on below where it begins.
+pub(crate) fn plan(plan: &Plan, width: Option<usize>) -> String {
     let mut text = String::new();
     for line in plan.lines() {
-        let _ = writeln!(text, "{}", coloured(&line));
+        let _ = writeln!(text, "{}", coloured(&line, width));
     }
     match plan.summary() {
         Some(summary) => {
@@ -44,7 +45,7 @@ pub(crate) fn plan(plan: &Plan) -> String {
 }
 
 /// One line of a plan in the colour of its rune.
-fn coloured(line: &Line) -> String {
+fn coloured(line: &Line, width: Option<usize>) -> String {
     let style = match line.rune {
         "+" => GREEN,
         "-" | "x" => RED,
@@ -53,10 +54,26 @@ fn coloured(line: &Line) -> String {
         "." => DIM,
         _ => PLAIN,
     };
-    let text = line.to_string();
+    let text = match width {
+        Some(width) => wrapped(line, width),
+        None => line.to_string(),
+    };
     let head = line.rune.len().max(3) + 1 + line.verb.len().max(8);
     let (head, rest) = text.split_at(head.min(text.len()));
     format!("{style}{head}{style:#}{rest}")
+}
+
+/// Where the reason of a line begins.
+const REASON_COLUMN: usize = 37;
+/// Columns a reason needs to be wrapped rather than cut by the terminal.
+const NARROWEST_REASON: usize = 24;
+
+fn wrapped(line: &Line, width: usize) -> String {
+    let room = width.saturating_sub(REASON_COLUMN).max(NARROWEST_REASON);
+    let reason = textwrap::wrap(&line.detail, room);
+    let indent = format!("\n{:REASON_COLUMN$}", "");
+    let detail = reason.join(&indent);
+    Line { detail, ..line.clone() }.to_string()
 }
 
 /// What lies behind a plan: the differences of launches, settings and lock, and what comes after
@@ -173,6 +190,13 @@ pub(crate) fn outcome(step: &Step, outcome: &Outcome) -> String {
         Outcome::GivenUp => ("given up", YELLOW, "put down meanwhile".to_owned()),
     };
     format!("{style}{mark:>8}{style:#} {verb:<8} {subject:<23} {rest}")
+}
+
+/// A remark about an instance below a table, its further lines indented.
+pub(crate) fn note(name: &str, note: &str, width: Option<usize>) -> String {
+    let text = format!("{name}: {note}");
+    let Some(width) = width else { return text };
+    textwrap::fill(&text, textwrap::Options::new(width).subsequent_indent("  "))
 }
 
 /// A table without lines: a header in dim, columns two blanks apart.

@@ -62,6 +62,13 @@ impl Ui {
         let _ = writeln!(anstream::AutoStream::auto(io::stderr()).lock(), "{text}");
     }
 
+    /// The columns of the terminal that data goes to; `None` where it goes elsewhere.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let out = io::stdout();
+        let size = rustix::termios::tcgetwinsize(&out).ok()?;
+        (size.ws_col > 0).then(|| usize::from(size.ws_col))
+    }
+
     /// Whether remarks are wanted at all.
     pub(crate) const fn is_quiet(&self) -> bool {
         self.quiet

@@ -62,7 +62,7 @@ pub(crate) fn narrowed_pass(
     let known: BTreeSet<InstanceName> = loaded.manifest.instances.keys().cloned().collect();
     let names = names.among(&known)?;
     let pass_lock = lock.take(root, verb)?;
-    reconcile::tidy(root)?;
+    Local::bare(root).tidy()?;
     let loaded: Loaded = global.load(root, ui)?;
     let backend = Local::new(&loaded);
     backend.settle()?;
@@ -79,7 +79,7 @@ pub(crate) fn narrowed_pass(
         ..
     } = pass;
     let plan = plan.narrowed(&names);
-    ui.data(text::plan(&plan));
+    ui.data(text::plan(&plan, ui.width()));
     plan::hints(&plan, ui);
     loaded.remember(&resolved)?;
     let report = apply::carry_out(&runtime, &backend, &plan, verb, root, ui)?;

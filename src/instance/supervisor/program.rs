@@ -1,9 +1,11 @@
 //! The program supervisors run from: a copy of this one under its own digest, so that upgrading or
 //! removing llama-orch touches no supervisor that runs.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::Digest as _;
@@ -14,6 +16,9 @@ use crate::release::Digest;
 
 /// The name of the program in its folder.
 const NAME: &str = "llama-orch";
+
+/// How old a copy has to be before nobody can be about to run from it.
+const YOUNG: Duration = Duration::from_secs(3600);
 
 /// The copy of this program that supervisors run from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +44,26 @@ impl Program {
     pub fn install(root: &Utf8Path) -> Result<Self, InstallError> {
         let folder = root.join(PRIVATE).join("supervisors");
         copy(&folder).map_err(|source| InstallError { to: folder, source })
+    }
+
+    /// Takes away the copies that are not among `used`, less those that are so young that a
+    /// supervisor may have been started from them and not said so yet. What cannot be removed is
+    /// left for the next time.
+    pub fn sweep(root: &Utf8Path, used: &BTreeSet<Digest>) {
+        let Ok(copies) = root.join(PRIVATE).join("supervisors").read_dir_utf8() else {
+            return;
+        };
+        for copy in copies.flatten() {
+            let age = copy.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
+            let unused = match copy.file_name().parse() {
+                Ok(digest) => !used.contains(&digest),
+                // A copy that was never finished.
+                Err(_) => true,
+            };
+            if unused && age.is_some_and(|age| age > YOUNG) {
+                let _ = fs::remove_dir_all(copy.path());
+            }
+        }
     }
 
     /// The digest in the path of a program that was installed so.
