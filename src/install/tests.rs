@@ -1,6 +1,6 @@
 //! Stories of whole installs, from folders of archives that are packed here.
 
-mod pack;
+pub(super) mod pack;
 mod real;
 
 use std::sync::Mutex;
@@ -10,8 +10,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::desired::WantedArchive;
+use crate::instance::BinaryId;
 use crate::release::directory::Directory;
-use crate::release::{Arch, Os, Tag, Variant};
+use crate::release::{Arch, Digest, Os, Tag, Variant};
 use pack::{Pack, SERVER};
 
 /// A root with a folder of archives and a `bins`, both gone afterwards.
@@ -60,7 +61,7 @@ impl Sandbox {
         let host = Host {
             os: Os::Linux,
             arch: Arch::X64,
-            accelerators: Default::default(),
+            accelerators: crate::release::host::Accelerators::default(),
         };
         let request = InstallRequest {
             binary,

@@ -1,5 +1,7 @@
 //! The registry against a copy of an old one, and against damage.
 
+#![expect(clippy::disallowed_methods, reason = "prepares files")]
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -5,6 +5,12 @@
 //! `v0.9.0/nightly-tag.txt`). `SHA256SUMS`, where it is there, says what each archive hashes to;
 //! otherwise an archive is hashed when its digest is asked for. Beyond listing, nothing is decided.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads a folder of archives"
+)]
+
 #[cfg(test)]
 mod tests;
 

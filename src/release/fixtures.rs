@@ -1,5 +1,7 @@
 //! The recorded lists of release files, for the tests of this module.
 
+#![expect(clippy::disallowed_methods, reason = "reads recorded lists")]
+
 use camino::Utf8Path;
 use serde_json::Value;
 

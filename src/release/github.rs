@@ -9,6 +9,13 @@
 //! from the same path on the API's own host, as GitHub Enterprise has it. They cost none of the
 //! API's quota. The URLs an answer carries are never followed.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "reads a token from the environment"
+)]
+
+#[cfg(test)]
+mod server;
 #[cfg(test)]
 mod tests;
 

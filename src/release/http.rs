@@ -4,6 +4,11 @@
 //! Knows nothing of releases. A token goes with [`Http::json`] alone, never with a download: with
 //! one, GitHub's asset hosts refuse to answer.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "turns `Retry-After` into a time of day"
+)]
+
 use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, OnceLock};

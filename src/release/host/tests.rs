@@ -1,5 +1,7 @@
 //! Choices for machines of all kinds from the lists of real releases.
 
+#![expect(clippy::disallowed_methods, reason = "prepares files")]
+
 use super::*;
 use crate::release::fixtures;
 
@@ -20,6 +22,7 @@ fn choose(host: &Host, request: &str, tag: &str) -> String {
             format!("{} ({})", names.join(" + "), chosen.why)
         }
         Choice::CompanionMissing { variant } => format!("no cudart for {variant}"),
+        Choice::NotPublished { published } if published.is_empty() => "none at all".to_owned(),
         Choice::NotPublished { published } => {
             let names: Vec<&str> = published.iter().map(Variant::as_str).collect();
             format!("none; there are {}", names.join(", "))
@@ -71,7 +74,7 @@ fn what_is_asked_for_is_found_in_releases_of_all_ages() {
     Linux cuda of b7572: none; there are ubuntu-vulkan-x64, ubuntu-x64
     Linux rocm of b9000: llama-b9000-bin-ubuntu-rocm-7.2-x64.tar.gz (`rocm` was asked for)
     Linux rocm-7 of b10883: none; there are ubuntu-openvino-2026.2.1-x64, ubuntu-rocm-10.0-x64, ubuntu-sycl-fp16-x64, ubuntu-sycl-fp32-x64, ubuntu-vulkan-x64, ubuntu-x64
-    Linux vulkan of b11027: none; there are 
+    Linux vulkan of b11027: none at all
     Linux sycl of b11429: llama-b11429-bin-ubuntu-sycl-fp32-x64.tar.gz (`sycl` was asked for)
     Windows cpu of b4458: llama-b4458-bin-win-avx2-x64.zip (`cpu` was asked for)
     Windows cpu of b7360: llama-b7360-bin-win-cpu-x64.zip (`cpu` was asked for)

@@ -1,7 +1,5 @@
 //! The table against the names of real releases, and what people may ask for.
 
-use std::collections::BTreeMap;
-
 use super::rules::{self, Meaning, RULES};
 use super::*;
 use crate::release::fixtures;
@@ -170,108 +168,46 @@ fn requests_match_by_whole_words_and_whole_numbers() {
     let matched = |request: &str| -> Vec<&str> {
         let request: VariantRequest = request.parse().expect("a request");
         let matches = |text: &&str| request.matches(&Variant::new(*text), Os::Linux, Arch::X64);
-        variants.into_iter().filter(matches).collect()
+        let found: Vec<&str> = variants.into_iter().filter(matches).collect();
+        if found.is_empty() {
+            vec!["nothing"]
+        } else {
+            found
+        }
     };
-    let table: BTreeMap<&str, Vec<&str>> = [
-        "cpu",
-        "cpu-x64",
-        "x64",
-        "ubuntu-x64",
-        "vulkan",
-        "linux-vulkan",
-        "cuda",
-        "cuda-1",
-        "cuda-12",
-        "cuda-12.8",
-        "cuda-12.8-x64",
-        "cuda-13",
-        "cuda-x64",
-        "cud",
-        "rocm",
-        "rocm-10",
-        "hip",
-        "sycl",
-        "openvino",
-        "openvino-2026.4",
-        "win-cuda-13.4-x64",
-        "win-cuda",
-        "vulkan-arm64",
-        "unknown",
-        "unknow",
-    ]
-    .into_iter()
-    .map(|request| (request, matched(request)))
-    .collect();
-    insta::assert_debug_snapshot!(table, @r#"
-    {
-        "cpu": [
-            "ubuntu-x64",
-        ],
-        "cpu-x64": [
-            "ubuntu-x64",
-        ],
-        "cud": [],
-        "cuda": [
-            "ubuntu-cuda-12.8-x64",
-            "ubuntu-cuda-13.4-x64",
-        ],
-        "cuda-1": [],
-        "cuda-12": [
-            "ubuntu-cuda-12.8-x64",
-        ],
-        "cuda-12.8": [
-            "ubuntu-cuda-12.8-x64",
-        ],
-        "cuda-12.8-x64": [
-            "ubuntu-cuda-12.8-x64",
-        ],
-        "cuda-13": [
-            "ubuntu-cuda-13.4-x64",
-        ],
-        "cuda-x64": [
-            "ubuntu-cuda-12.8-x64",
-            "ubuntu-cuda-13.4-x64",
-        ],
-        "hip": [
-            "ubuntu-rocm-10.0-x64",
-        ],
-        "linux-vulkan": [
-            "ubuntu-vulkan-x64",
-        ],
-        "openvino": [
-            "ubuntu-openvino-2026.4.1-x64",
-        ],
-        "openvino-2026.4": [
-            "ubuntu-openvino-2026.4.1-x64",
-        ],
-        "rocm": [
-            "ubuntu-rocm-10.0-x64",
-        ],
-        "rocm-10": [
-            "ubuntu-rocm-10.0-x64",
-        ],
-        "sycl": [
-            "ubuntu-sycl-fp16-x64",
-        ],
-        "ubuntu-x64": [
-            "ubuntu-x64",
-        ],
-        "unknow": [],
-        "unknown": [
-            "unknown",
-        ],
-        "vulkan": [
-            "ubuntu-vulkan-x64",
-        ],
-        "vulkan-arm64": [],
-        "win-cuda": [],
-        "win-cuda-13.4-x64": [
-            "win-cuda-13.4-x64",
-        ],
-        "x64": [
-            "ubuntu-x64",
-        ],
-    }
+    let requests = "cpu cpu-x64 x64 ubuntu-x64 vulkan linux-vulkan cuda cuda-1 cuda-12 cuda-12.8 \
+        cuda-12.8-x64 cuda-13 cuda-x64 cud rocm rocm-10 hip sycl openvino openvino-2026.4 \
+        win-cuda-13.4-x64 win-cuda vulkan-arm64 unknown unknow";
+    let table: Vec<String> = requests
+        .split_whitespace()
+        .map(|request| format!("{request} -> {}", matched(request).join(", ")))
+        .collect();
+    insta::assert_snapshot!(table.join("\n"), @r#"
+    cpu -> ubuntu-x64
+    cpu-x64 -> ubuntu-x64
+    x64 -> ubuntu-x64
+    ubuntu-x64 -> ubuntu-x64
+    vulkan -> ubuntu-vulkan-x64
+    linux-vulkan -> ubuntu-vulkan-x64
+    cuda -> ubuntu-cuda-12.8-x64, ubuntu-cuda-13.4-x64
+    cuda-1 -> nothing
+    cuda-12 -> ubuntu-cuda-12.8-x64
+    cuda-12.8 -> ubuntu-cuda-12.8-x64
+    cuda-12.8-x64 -> ubuntu-cuda-12.8-x64
+    cuda-13 -> ubuntu-cuda-13.4-x64
+    cuda-x64 -> ubuntu-cuda-12.8-x64, ubuntu-cuda-13.4-x64
+    cud -> nothing
+    rocm -> ubuntu-rocm-10.0-x64
+    rocm-10 -> ubuntu-rocm-10.0-x64
+    hip -> ubuntu-rocm-10.0-x64
+    sycl -> ubuntu-sycl-fp16-x64
+    openvino -> ubuntu-openvino-2026.4.1-x64
+    openvino-2026.4 -> ubuntu-openvino-2026.4.1-x64
+    win-cuda-13.4-x64 -> win-cuda-13.4-x64
+    win-cuda -> nothing
+    vulkan-arm64 -> nothing
+    unknown -> unknown
+    unknow -> nothing
     "#);
 }
 

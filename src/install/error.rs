@@ -1,0 +1,230 @@
+//! Why a build is not installed, what helps, and whether waiting does.
+
+use std::io;
+
+use camino::Utf8PathBuf;
+
+use super::archive::ArchiveError;
+use super::check::CheckError;
+use crate::durable::FileError;
+use crate::instance::BinaryId;
+use crate::registry::{OutsideBins, RegistryError};
+use crate::release::Digest;
+use crate::release::source::SourceError;
+
+/// Why a build is not installed. Nothing of it is left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// The source does not have it, or cannot be reached.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// It was registered by hand and is gone.
+    #[error("the build was registered by hand, and there is no archive to install it from")]
+    NothingToFetch,
+    /// Neither `.tar.gz` nor `.zip`.
+    #[error("`{name}` is neither a `.tar.gz` nor a `.zip`")]
+    UnknownKind {
+        /// The archive.
+        name: String,
+    },
+    /// The connection broke, or the file is cut off.
+    #[error("`{name}` ended after {received} {}", of_text(*.expected))]
+    Cut {
+        /// The archive.
+        name: String,
+        /// Bytes that came.
+        received: u64,
+        /// Bytes that should have come, where known.
+        expected: Option<u64>,
+        /// What the connection said, if it said anything.
+        source: Option<io::Error>,
+    },
+    /// It is longer or shorter than was published.
+    #[error("`{name}` has {found} bytes, and {expected} were published")]
+    OtherSize {
+        /// The archive.
+        name: String,
+        /// Bytes that were published.
+        expected: u64,
+        /// Bytes there are, at least.
+        found: u64,
+    },
+    /// Its digest is another one.
+    #[error(
+        "`{name}` is not the file that was published\n  expected sha256:{expected}\n  received sha256:{received}"
+    )]
+    OtherBytes {
+        /// The archive.
+        name: String,
+        /// What was published.
+        expected: Digest,
+        /// What came.
+        received: Digest,
+    },
+    /// It is the right file, and cannot be used.
+    #[error("cannot unpack `{name}`")]
+    Archive {
+        /// The archive.
+        name: String,
+        /// What is wrong with it.
+        source: ArchiveError,
+    },
+    /// There is no server in it.
+    #[error("`{name}` contains no `llama-server`")]
+    NoServer {
+        /// The archive.
+        name: String,
+    },
+    /// There are several, and none is nearer than the other.
+    #[error("`{name}` contains two servers, `{one}` and `{other}`")]
+    SeveralServers {
+        /// The archive.
+        name: String,
+        /// One of them.
+        one: Utf8PathBuf,
+        /// Another.
+        other: Utf8PathBuf,
+    },
+    /// It was unpacked, and does not work here.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// An archive that lies here cannot be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder of builds cannot be written to.
+    #[error("cannot write `{path}`")]
+    Write {
+        /// The file or folder.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The disk is too full to begin.
+    #[error("`{folder}` has {free} bytes free, and about {needed} are needed")]
+    NoSpace {
+        /// The folder of builds.
+        folder: Utf8PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are needed, estimated from the archives' sizes.
+        needed: u64,
+    },
+    /// There is a folder where the build should go, and the registry knows nothing of it.
+    #[error("`{path}` is in the way: it is not a build this program has installed")]
+    Occupied {
+        /// The folder.
+        path: Utf8PathBuf,
+    },
+    /// The id belongs to another build.
+    #[error("the id `{id}` belongs to {found}, whose archive is another one")]
+    OtherBuild {
+        /// The id.
+        id: BinaryId,
+        /// What the registry has under it.
+        found: String,
+    },
+    /// The registry cannot be read or written.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// An entry of the registry cannot be used.
+    #[error(transparent)]
+    OutsideBins(#[from] OutsideBins),
+    /// One of our own files cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Reading was given up because unpacking had failed.
+    #[error("`{name}` was not read to its end")]
+    Abandoned {
+        /// The archive.
+        name: String,
+    },
+    /// The program is being ended.
+    #[error("the install was interrupted")]
+    Stopped {
+        /// What the runtime said.
+        source: tokio::task::JoinError,
+    },
+}
+
+fn of_text(expected: Option<u64>) -> String {
+    expected.map_or_else(
+        || "bytes".to_owned(),
+        |expected| format!("of {expected} bytes"),
+    )
+}
+
+impl InstallError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Source(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
+            Self::File(error) => error.hint(),
+            Self::Cut { .. } => Some("run `llama-orch apply` again".to_owned()),
+            Self::OtherSize { .. } | Self::OtherBytes { .. } => Some(
+                "a proxy or mirror may have changed it, or the release was replaced after it was locked; pin another build, or compare with the release's own page"
+                    .to_owned(),
+            ),
+            Self::Archive { source: ArchiveError::MangledLinks { .. }, .. } => {
+                Some("pin another build; b9163 and those after b9169 are whole".to_owned())
+            }
+            Self::Check(CheckError::Failed { .. } | CheckError::CannotRun { .. }) => Some(
+                "the build may need a newer system or a driver that is not here; pin another variant, such as `cpu`"
+                    .to_owned(),
+            ),
+            Self::NoSpace { .. } => {
+                Some("`llama-orch apply --prune` removes builds nothing uses".to_owned())
+            }
+            Self::Occupied { path } => {
+                Some(format!("move `{path}` away, or pin another `binary_id`"))
+            }
+            Self::OtherBuild { .. } => {
+                Some("leave `binary_id` out, or write the version that belongs to it".to_owned())
+            }
+            Self::NothingToFetch
+            | Self::UnknownKind { .. }
+            | Self::Archive { .. }
+            | Self::NoServer { .. }
+            | Self::SeveralServers { .. }
+            | Self::Check(_)
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::OutsideBins(_)
+            | Self::Abandoned { .. }
+            | Self::Stopped { .. } => None,
+        }
+    }
+
+    /// Whether trying again later could help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Source(error) => error.is_transient(),
+            Self::Cut { .. }
+            | Self::Registry(RegistryError::Busy { .. })
+            | Self::Stopped { .. } => true,
+            Self::NothingToFetch
+            | Self::UnknownKind { .. }
+            | Self::OtherSize { .. }
+            | Self::OtherBytes { .. }
+            | Self::Archive { .. }
+            | Self::NoServer { .. }
+            | Self::SeveralServers { .. }
+            | Self::Check(_)
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::NoSpace { .. }
+            | Self::Occupied { .. }
+            | Self::OtherBuild { .. }
+            | Self::Registry(_)
+            | Self::OutsideBins(_)
+            | Self::File(_)
+            | Self::Abandoned { .. } => false,
+        }
+    }
+}
