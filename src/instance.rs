@@ -137,6 +137,12 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+/// Whether a host is the path of a Unix socket, which is how `llama-server` itself tells
+/// (tools/server, b9000).
+pub fn is_socket(host: &str) -> bool {
+    host.as_bytes().ends_with(b".sock")
+}
+
 /// What a launch is compared by: the resolved fields of the instance as `field.path` -> value,
 /// never the argv derived from them. A field that was not set has no entry, so a later version of
 /// this program that knows more fields finds no difference where nothing was written.

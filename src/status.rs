@@ -221,7 +221,7 @@ fn row(
 }
 
 fn address(host: &str, port: u16) -> String {
-    if host.ends_with(".sock") {
+    if crate::instance::is_socket(host) {
         host.to_owned()
     } else if host.contains(':') {
         format!("[{host}]:{port}")

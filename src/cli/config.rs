@@ -51,8 +51,17 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 None => known,
             };
             for name in &names {
-                if let Some(instance) = manifest.instances.get(name) {
-                    ui.data(manifest::show(name, instance).trim_end());
+                let Some(instance) = manifest.instances.get(name) else {
+                    continue;
+                };
+                let shown = manifest::show(name, instance);
+                if names.len() == 1 {
+                    ui.data(shown.trim_end());
+                } else {
+                    ui.data(format_args!(
+                        "{name}:\n{}",
+                        textwrap::indent(shown.trim_end(), "  ")
+                    ));
                 }
             }
         }

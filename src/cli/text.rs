@@ -73,7 +73,11 @@ fn wrapped(line: &Line, width: usize) -> String {
     let reason = textwrap::wrap(&line.detail, room);
     let indent = format!("\n{:REASON_COLUMN$}", "");
     let detail = reason.join(&indent);
-    Line { detail, ..line.clone() }.to_string()
+    Line {
+        detail,
+        ..line.clone()
+    }
+    .to_string()
 }
 
 /// What lies behind a plan: the differences of launches, settings and lock, and what comes after

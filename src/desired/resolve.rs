@@ -450,12 +450,7 @@ impl Resolver<'_> {
     /// A build of llama.cpp itself: from the registry, else the lock, else the release's own list.
     fn released(&mut self, name: &InstanceName, pin: &Pin, tag: Tag) -> Result<WantedBinary, Open> {
         self.used.insert(tag);
-        let locked = self
-            .known
-            .lock
-            .assets
-            .get(&tag)
-            .map(list_of);
+        let locked = self.known.lock.assets.get(&tag).map(list_of);
         let request = self.request(name, pin, locked.as_deref());
         let found = match &locked {
             Some(assets) => Some(self.choose(tag, &request, assets)?),

@@ -82,7 +82,7 @@ pub enum Verdict {
 
 /// Judges a server that still lives; one that ended before it passed has failed.
 pub fn judge(spec: &GateSpec, launch: &Launch, facts: &GateFacts) -> Verdict {
-    let on_socket = probe::is_socket(&launch.host);
+    let on_socket = super::is_socket(&launch.host);
     match &facts.listener {
         _ if on_socket => {}
         Some(Listener::Ours | Listener::Unreadable) => {}

@@ -11,11 +11,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use super::is_socket;
 use super::process::timespec;
 
 pub use answer::Answer;
@@ -54,11 +54,6 @@ impl Address {
             .map(Self::Tcp)
             .ok_or_else(|| io::Error::other(format!("`{host}` has no address")))
     }
-}
-
-/// Whether `host` is the path of a Unix socket, as `llama-server` tells it.
-pub fn is_socket(host: &str) -> bool {
-    Utf8Path::new(host).extension() == Some("sock")
 }
 
 /// What to ask.

@@ -9,7 +9,7 @@ use super::decode::suggest;
 use super::instance::Decoded;
 use super::mistake::Collector;
 use super::text::Span;
-use crate::instance::InstanceName;
+use crate::instance::{InstanceName, is_socket};
 
 type Instances = BTreeMap<InstanceName, (Span, Decoded)>;
 
@@ -49,11 +49,6 @@ fn ports(mistakes: &mut Collector<'_>, instances: &Instances) {
         }
         others.push((name, addresses, span));
     }
-}
-
-/// Whether a host is a Unix socket, which is how llama-server itself tells (tools/server, b9000).
-pub(super) fn is_socket(host: &str) -> bool {
-    host.as_bytes().ends_with(b".sock")
 }
 
 /// Where a server listens, as far as its text says.

@@ -16,7 +16,7 @@ use crate::history::chain;
 use crate::instance::folder::{self, InstanceFolder};
 use crate::instance::record::Record;
 use crate::instance::state::{self, ExitRecord, Phase, State};
-use crate::instance::{BinaryId, InstanceName, identity, listener};
+use crate::instance::{BinaryId, InstanceName, identity, is_socket, listener};
 use crate::observed::{
     Comparison, HostFacts, Memory, Observed, ObservedBinary, ObservedInstance, ObservedServer,
     Revision, Seen, Supervisor, Unseen, Verdict,
@@ -125,7 +125,7 @@ fn ports(
             .get(name)
             .and_then(|seen| seen.server.known()?.as_ref())
             .is_some_and(|server| server.launch.launch.port == instance.launch.port);
-        if instance.enabled && !holds && !instance.launch.host.ends_with(".sock") {
+        if instance.enabled && !holds && !is_socket(&instance.launch.host) {
             wanted.insert(instance.launch.port);
         }
     }

@@ -110,7 +110,7 @@ impl Local {
             let hint = error.hint();
             failed(what(), hint)(error)
         })?;
-        let (lock, mut record) = self.locked_record(&folder, &start.revision, &what())?;
+        let (lock, mut record) = locked_record(&folder, &start.revision, &what())?;
         if record.put_down.is_some() {
             return Err(ActionError::PutDown(name.to_string()));
         }
@@ -212,7 +212,7 @@ impl Local {
         let name = &update.instance;
         let what = || format!("cannot update `{name}`");
         let folder = self.folder(name);
-        let (lock, mut record) = self.locked_record(&folder, &update.revision, &what())?;
+        let (lock, mut record) = locked_record(&folder, &update.revision, &what())?;
         let state = read_state(&folder).map_err(failed(what(), None))?;
         let Some(state) = state else {
             return Err(ActionError::Stale(name.to_string()));
@@ -337,27 +337,26 @@ impl Local {
             .map(drop)
             .map_err(failed(what, None))
     }
+}
 
-    /// The record under its lock, if the instance is still as it was seen.
-    fn locked_record(
-        &self,
-        folder: &InstanceFolder,
-        revision: &Revision,
-        what: &str,
-    ) -> Result<(FileLock, Record), ActionError> {
-        let unread = |error: durable::FileError| {
-            let hint = error.hint();
-            failed(what.to_owned(), hint)(error)
-        };
-        let lock = lock_instance(folder).map_err(unread)?;
-        if *revision != Revision::default() && Sight::of(folder).revision() != *revision {
-            return Err(ActionError::Stale(folder.name().to_string()));
-        }
-        Ok((
-            lock,
-            read_record(folder).map_err(unread)?.unwrap_or_default(),
-        ))
+/// The record under its lock, if the instance is still as it was seen.
+fn locked_record(
+    folder: &InstanceFolder,
+    revision: &Revision,
+    what: &str,
+) -> Result<(FileLock, Record), ActionError> {
+    let unread = |error: durable::FileError| {
+        let hint = error.hint();
+        failed(what.to_owned(), hint)(error)
+    };
+    let lock = lock_instance(folder).map_err(unread)?;
+    if *revision != Revision::default() && Sight::of(folder).revision() != *revision {
+        return Err(ActionError::Stale(folder.name().to_string()));
     }
+    Ok((
+        lock,
+        read_record(folder).map_err(unread)?.unwrap_or_default(),
+    ))
 }
 
 /// What a state says of an assignment, once it says anything final.

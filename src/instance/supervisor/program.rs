@@ -54,7 +54,10 @@ impl Program {
             return;
         };
         for copy in copies.flatten() {
-            let age = copy.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
+            let age = copy
+                .metadata()
+                .ok()
+                .and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
             let unused = match copy.file_name().parse() {
                 Ok(digest) => !used.contains(&digest),
                 // A copy that was never finished.

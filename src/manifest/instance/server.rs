@@ -1,7 +1,7 @@
 //! Reads `server` and `gpu`: where a server listens and what it computes on.
 
 use crate::instance::EnvironmentValue;
-use crate::manifest::check::is_socket;
+use crate::instance::is_socket;
 use crate::manifest::decode::{Fault, Section};
 use crate::manifest::node::Node;
 use crate::manifest::text::Span;
