@@ -247,11 +247,33 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// A runtime for verbs that talk to a release source or wait for several things at once.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+/// A runtime for verbs that talk to a release source or wait for several things at once. Dropping
+/// it gives blocking work that was interrupted a moment to clean up, and no more: a supervisor that
+/// takes long to stop its server needs nobody to wait.
+struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Runtime {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0
+            .as_ref()
+            .expect("the runtime is taken out only when it is dropped")
+            .block_on(future)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(Duration::from_secs(2));
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
+        .map(|runtime| Runtime(Some(runtime)))
         .map_err(|error| {
             Failure::new(Kind::Failed, "cannot start the runtime".to_owned()).because(&error)
         })

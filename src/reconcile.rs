@@ -17,7 +17,7 @@ use crate::desired::argv::Salt;
 use crate::desired::resolve::{
     Answers, InstalledBuild, Known, Resolution, Resolved, Terms, resolve,
 };
-use crate::desired::{Answer, Question, Unanswered};
+use crate::desired::{Answer, Question, Unanswered, WantedInstance};
 use crate::durable::{self, FileError, FileLock};
 use crate::instance::InstanceName;
 use crate::lock::{Lock, LockError};
@@ -188,10 +188,15 @@ impl Loaded {
 
     /// Writes down what was chosen: the lock in git, the choices of `auto` beside our state.
     pub fn remember(&self, resolved: &Resolved) -> Result<(), FileError> {
-        let machine = Machine {
-            chosen: resolved.chosen.clone(),
-            ..self.machine.clone()
-        };
+        let mut machine = self.machine.clone();
+        // An instance that could not be resolved this time keeps what was chosen for it before.
+        machine.chosen.retain(|name, _| {
+            matches!(
+                resolved.desired.instances.get(name),
+                Some(WantedInstance::Unresolved(_))
+            )
+        });
+        machine.chosen.extend(resolved.chosen.clone());
         if machine != self.machine || !self.root.machine().exists() {
             durable::write_json(&self.root.machine(), &machine)?;
         }

@@ -14,7 +14,7 @@ use llama_orch::root::Root;
 use super::diagnostic::{Failure, Kind};
 use super::progress::Live;
 use super::ui::Ui;
-use super::{Global, LockArgs, TermsArgs, plan, runtime, text};
+use super::{Global, LockArgs, Runtime, TermsArgs, plan, runtime, text};
 
 /// Make it so: install, start, restart, roll back
 #[derive(Debug, Args)]
@@ -81,7 +81,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
 
 /// Runs the plan, shows what becomes of it, and notes it in the history.
 pub(crate) fn carry_out(
-    runtime: &tokio::runtime::Runtime,
+    runtime: &Runtime,
     backend: &Local,
     plan: &Plan,
     verb: &str,

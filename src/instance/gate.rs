@@ -9,7 +9,6 @@ pub mod reason;
 use std::time::Duration;
 
 use super::listener::{Holder, Listener};
-use super::probe;
 use super::{GateSpec, Launch};
 
 /// One thing that can be right, wrong or unreadable, once it was looked at.

@@ -321,12 +321,22 @@ fn memory(
     boot: Option<Uuid>,
 ) -> Memory {
     let traces = record.is_some() || state.is_some();
+    // An end from before the last spawn says nothing of it: the machine may have gone down since.
+    let spawned = state.and_then(|state| state.server.as_ref()).map(|server| server.spawned);
+    let exit = exit.filter(|exit| spawned.is_none_or(|spawned| exit.at >= spawned));
     let record = record.cloned().unwrap_or_default();
     let pardoned = record.pardoned_giving_up;
-    let record = match state {
+    let mut record = match state {
         Some(state) => settled(record, state),
         None => record,
     };
+    // What ran last and had passed its gate is worth falling back to as well, after the proven.
+    if let Some(state) = state
+        && state.phase == Phase::Running
+        && !record.proven.iter().any(|launch| launch.fingerprint() == state.runs())
+    {
+        record.proven.push(state.launch.clone());
+    }
     let gave_up = state.and_then(|state| match &state.phase {
         // What went wrong on another boot says nothing of this one.
         Phase::GaveUp { failure }
