@@ -219,12 +219,14 @@ fn present(request: &InstallRequest<'_>) -> Result<Option<Installed>, InstallErr
                 .any(|other| other.sha256 == one.sha256)
         })
     };
-    if let Some(entry) = binary
+    let same_bits = binary
         .digest()
-        .and_then(|digest| registry.of_digest(digest))
-        && has_all(entry)
-        && is_whole(bins, entry)?
-    {
+        .into_iter()
+        .flat_map(|digest| registry.of_digest(digest));
+    for entry in same_bits.filter(|entry| has_all(entry)) {
+        if !is_whole(bins, entry)? {
+            continue;
+        }
         let id = entry.id;
         let aliased = Registry::update(bins, |registry| {
             registry.add_alias(id, binary.id);

@@ -340,15 +340,27 @@ impl Registry {
             .filter(move |entry| entry.version == version)
     }
 
-    /// The entry whose archive hashed to this.
-    pub fn of_digest(&self, digest: Digest) -> Option<&Entry> {
+    /// The entries whose archive hashed to this.
+    pub fn of_digest(&self, digest: Digest) -> impl Iterator<Item = &Entry> {
         self.binaries
             .iter()
-            .find(|entry| entry.digest() == Some(digest))
+            .filter(move |entry| entry.digest() == Some(digest))
     }
 
-    /// Adds an entry, in place of one with the same id.
-    pub fn insert(&mut self, entry: Entry) {
+    /// Adds an entry, in place of one with the same id, whose aliases it takes over. An id that
+    /// was another entry's alias is from now on its own.
+    pub fn insert(&mut self, mut entry: Entry) {
+        for other in &mut self.binaries {
+            if other.id == entry.id {
+                entry.aliases.append(&mut other.aliases);
+            } else {
+                other
+                    .aliases
+                    .retain(|alias| *alias != entry.id && !entry.aliases.contains(alias));
+            }
+        }
+        entry.aliases.sort();
+        entry.aliases.dedup();
         match self.binaries.iter_mut().find(|old| old.id == entry.id) {
             Some(old) => *old = entry,
             None => self.binaries.push(entry),

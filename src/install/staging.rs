@@ -17,6 +17,10 @@ use crate::release::Digest;
 /// How often a lock that somebody else holds is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// How long a sweep waits to be alone: a process that is being started holds our locks for the
+/// instant before it executes its program.
+const ALONE: Duration = Duration::from_millis(200);
+
 /// One install's folder. It goes away with this value, whatever came of the install.
 #[derive(Debug)]
 pub(super) struct Staging {
@@ -102,7 +106,7 @@ pub(super) fn sweep(bins: &Utf8Path) -> Result<Option<Swept>, FileError> {
             removed: 0,
         }));
     }
-    let Some(alone) = FileLock::try_take(&gate(bins))? else {
+    let Some(alone) = FileLock::take_within(&gate(bins), ALONE)? else {
         return Ok(None);
     };
     let failed = |source| FileError::Read {

@@ -58,10 +58,12 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A client that is built when it is first needed.
+/// Clients that are built when they are first needed.
 #[derive(Debug)]
 pub(super) struct Http {
     client: OnceLock<Client>,
+    /// For loopback addresses, which mean something else to a proxy.
+    local: OnceLock<Client>,
     configured: Arc<[String]>,
     token_env: String,
 }
@@ -90,27 +92,36 @@ impl Http {
             .filter_map(|url| url.host_str().map(str::to_owned));
         Self {
             client: OnceLock::new(),
+            local: OnceLock::new(),
             configured: hosts.collect(),
             token_env: token_env.to_owned(),
         }
     }
 
-    fn client(&self) -> Result<&Client, SourceError> {
-        if let Some(client) = self.client.get() {
+    fn client(&self, url: &Url) -> Result<&Client, SourceError> {
+        let is_local = is_loopback(url);
+        let place = if is_local { &self.local } else { &self.client };
+        if let Some(client) = place.get() {
             return Ok(client);
         }
         // It fails only when a provider is installed already, which is as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let configured = Arc::clone(&self.configured);
-        let client = Client::builder()
+        let builder = Client::builder()
             .user_agent(concat!("llama-orch/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
             .read_timeout(IDLE)
             .referer(false)
-            .redirect(Policy::custom(move |attempt| follow(attempt, &configured)))
+            .redirect(Policy::custom(move |attempt| follow(attempt, &configured)));
+        let builder = if is_local {
+            builder.no_proxy()
+        } else {
+            builder
+        };
+        let client = builder
             .build()
             .map_err(|source| SourceError::Client { source })?;
-        Ok(self.client.get_or_init(|| client))
+        Ok(place.get_or_init(|| client))
     }
 
     /// Asks an API. `what` says in words what is looked for, for messages.
@@ -122,7 +133,7 @@ impl Http {
     ) -> Result<T, SourceError> {
         require_secure(url)?;
         let mut request = self
-            .client()?
+            .client(url)?
             .get(url.clone())
             .header(ACCEPT, "application/vnd.github+json")
             .header("X-GitHub-Api-Version", "2022-11-28");
@@ -202,7 +213,7 @@ impl Http {
         require_secure(url)?;
         // A body that was compressed on the way has no length and another digest.
         let request = self
-            .client()?
+            .client(url)?
             .get(url.clone())
             .header(ACCEPT_ENCODING, "identity");
         let response = request.send().await.map_err(|error| failed(url, error))?;
@@ -258,13 +269,16 @@ fn require_secure(url: &Url) -> Result<(), SourceError> {
 }
 
 fn is_secure(url: &Url) -> bool {
-    let loopback = match url.host() {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+    }
 }
 
 fn follow(attempt: Attempt<'_>, configured: &[String]) -> Action {
