@@ -54,7 +54,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
     } else {
         plan.without_removals()
     };
-    ui.data(text::plan(&plan, ui.width()));
+    ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
     if global.verbose {
         let details = text::details(&plan, &resolved, &observed, &loaded.lock);
         if !details.is_empty() {

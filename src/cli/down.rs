@@ -50,7 +50,7 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failu
     }
     let seen = runtime.block_on(backend.observe(&nothing));
     let plan = ending(&seen, &names, args.reason.as_deref());
-    ui.data(text::plan(&plan, ui.width()));
+    ui.data(text::plan(&plan, ui.width(), "none of them runs"));
     let report = apply::carry_out(&runtime, &backend, &plan, "down", &root, ui)?;
     Ok(u8::from(!report.succeeded() || plan.needs_attention()))
 }

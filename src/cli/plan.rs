@@ -60,7 +60,7 @@ pub(crate) fn run(global: &Global, args: &PlanArgs, ui: &Ui) -> Result<u8, Failu
         let document = PlanDocument::from(&plan);
         ui.data(serde_json::to_string_pretty(&document).unwrap_or_default());
     } else {
-        ui.data(text::plan(&plan, ui.width()));
+        ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
         if global.verbose {
             let details = text::details(&plan, &resolved, &observed, &loaded.lock);
             if !details.is_empty() {

@@ -24,7 +24,8 @@ const PLAIN: Style = Style::new();
 
 /// The plan as it is shown: its lines, and what they add up to.
 /// On a terminal of `width` columns, a reason too long for its line goes on below where it begins.
-pub(crate) fn plan(plan: &Plan, width: Option<usize>) -> String {
+/// `settled` says what there is where there is nothing to do.
+pub(crate) fn plan(plan: &Plan, width: Option<usize>, settled: &str) -> String {
     let mut text = String::new();
     for line in plan.lines() {
         let _ = writeln!(text, "{}", coloured(&line, width));
@@ -35,14 +36,14 @@ pub(crate) fn plan(plan: &Plan, width: Option<usize>) -> String {
         }
         None => {
             let gap = if text.is_empty() { "" } else { "\n" };
-            let _ = write!(
-                text,
-                "{gap}Nothing to do: everything is as orchestrator.yaml says."
-            );
+            let _ = write!(text, "{gap}Nothing to do: {settled}.");
         }
     }
     text
 }
+
+/// What is so when a plan from the manifest has nothing to do.
+pub(crate) const AS_WRITTEN: &str = "everything is as orchestrator.yaml says";
 
 /// One line of a plan in the colour of its rune.
 fn coloured(line: &Line, width: Option<usize>) -> String {

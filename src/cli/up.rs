@@ -79,7 +79,7 @@ pub(crate) fn narrowed_pass(
         ..
     } = pass;
     let plan = plan.narrowed(&names);
-    ui.data(text::plan(&plan, ui.width()));
+    ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
     plan::hints(&plan, ui);
     loaded.remember(&resolved)?;
     let report = apply::carry_out(&runtime, &backend, &plan, verb, root, ui)?;
