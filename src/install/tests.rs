@@ -115,7 +115,7 @@ fn names_of_staging(bins: &Utf8Path) -> Vec<String> {
     let mut names = names(&staging::folder(bins));
     // The lock of an archive may outlast its install: another test that starts a program in that
     // instant holds it as well, and the next sweep removes it.
-    names.retain(|name| name != "lock" && !name.ends_with(".lock"));
+    names.retain(|name| name != "lock" && Utf8Path::new(name).extension() != Some("lock"));
     names
 }
 
