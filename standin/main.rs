@@ -8,6 +8,12 @@
 //!
 //! It ends by itself when the folder it was started in is gone, so that no test leaves it behind.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it is a server, and knows nothing of the core"
+)]
+
 mod answers;
 mod options;
 

@@ -187,3 +187,6 @@ pub fn build_number(build_info: &str) -> Option<u32> {
     let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok().filter(|number| *number > 1)
 }
+
+#[cfg(test)]
+mod tests;

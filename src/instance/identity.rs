@@ -4,6 +4,11 @@
 //! A process is found by opening a handle first and comparing afterwards, so that what was
 //! compared is what the handle reaches. Waiting and policy are left to [`super::process`].
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "reads what the system says of processes, and waits for their end"
+)]
+
 #[cfg_attr(target_os = "linux", path = "identity/linux.rs")]
 mod os;
 
@@ -78,3 +83,6 @@ pub fn carrying(nonce: Uuid) -> io::Result<Vec<ProcessIdentity>> {
 pub fn members(group: u32) -> io::Result<Vec<u32>> {
     os::members(group)
 }
+
+#[cfg(test)]
+mod tests;

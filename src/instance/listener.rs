@@ -4,6 +4,11 @@
 //! is said to be ready is really the one that would be asked. What follows from the answers is
 //! left to the planner and to [`super::gate`].
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "reads the system's tables of sockets"
+)]
+
 #[cfg_attr(target_os = "linux", path = "listener/linux.rs")]
 mod os;
 
@@ -123,6 +128,8 @@ fn holder(pid: Option<u32>) -> Holder {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_types, reason = "somebody has to listen")]
+
     use std::net::TcpListener;
 
     use super::*;

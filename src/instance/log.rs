@@ -4,6 +4,12 @@
 //! and what the server writes between the last read and the truncation (some microseconds) is lost.
 //! When to look is left to the supervisor.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "logs are appended to by servers, which `durable` knows nothing of"
+)]
+
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -224,3 +230,6 @@ fn ignore_absent(result: io::Result<()>) -> io::Result<()> {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

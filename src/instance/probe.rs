@@ -4,6 +4,11 @@
 //! megabytes. No TLS, no redirects, no keep-alive. What is asked and what the answer means is left
 //! to [`super::gate`] and [`super::supervisor`].
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "talks to a server until a deadline"
+)]
+
 mod answer;
 
 use std::io;
@@ -248,3 +253,6 @@ fn receive(socket: &OwnedFd, wait: &Wait<'_>) -> Result<Answer, ProbeError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

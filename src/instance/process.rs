@@ -4,6 +4,12 @@
 //! alone. Who is signalled is settled by [`super::identity`]; when to start and to stop is left to
 //! [`super::supervisor`].
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "starts processes and waits for them"
+)]
+
 #[cfg_attr(unix, path = "process/unix.rs")]
 mod os;
 

@@ -19,6 +19,12 @@
 //! who lives, `state.json` only explains. The commands' side ([`start`], [`refresh`], [`end`])
 //! blocks and needs no running supervisor to end a server.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "lives by the clock, its environment and the processes it starts"
+)]
+
 mod aftermath;
 mod ask;
 mod claim;

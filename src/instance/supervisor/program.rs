@@ -18,7 +18,7 @@ use crate::release::Digest;
 const NAME: &str = "llama-orch";
 
 /// How old a copy has to be before nobody can be about to run from it.
-const YOUNG: Duration = Duration::from_secs(3600);
+const YOUNG: Duration = Duration::from_hours(1);
 
 /// The copy of this program that supervisors run from.
 #[derive(Debug, Clone, PartialEq, Eq)]
