@@ -320,22 +320,12 @@ impl Local {
 
     fn prune(&self, prune: &Prune) -> Result<(), ActionError> {
         let what = format!("cannot prune {} {}", prune.build, prune.variant.short());
-        let bins = self.root.bins();
-        let registry = Registry::load(&bins).map_err(failed(what.clone(), None))?;
-        let Some(entry) = registry.get(prune.binary) else {
-            return Ok(());
-        };
-        let folder = entry.folder().map_err(failed(what.clone(), None))?;
-        let path = bins.join(folder);
-        match std::fs::remove_dir_all(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(what, None)(error)),
-        }
-        // The entry goes last: a crash before leaves it, and the next prune finishes the work.
-        Registry::update(&bins, |registry| registry.remove(prune.binary))
+        install::uninstall(&self.root.bins(), prune.binary)
             .map(drop)
-            .map_err(failed(what, None))
+            .map_err(|error| {
+                let hint = error.hint();
+                failed(what, hint)(error)
+            })
     }
 }
 
