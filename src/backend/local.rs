@@ -167,12 +167,12 @@ fn settled(mut record: Record, state: &State) -> Record {
 /// How many failed launches are remembered of one instance.
 const FAILED_KEPT: usize = 20;
 
-/// The failure a supervisor speaks of, unless a person has pardoned it.
+/// The failure a supervisor speaks of, unless a person has pardoned it or time may have.
 fn failed_of<'a>(record: &Record, state: &'a State) -> Option<&'a FailedLaunch> {
     state
         .failed
         .as_ref()
-        .filter(|_| record.pardoned != Some(state.assignment))
+        .filter(|failed| !failed.transient && record.pardoned != Some(state.assignment))
 }
 
 fn lock_instance(folder: &InstanceFolder) -> Result<FileLock, FileError> {

@@ -185,6 +185,10 @@ pub struct FailedLaunch {
     pub failure: Failure,
     /// When it failed.
     pub at: Timestamp,
+    /// Whether the cause may be gone the next time (an address in use, no device memory): then it
+    /// is worth telling, and no reason to hold the launch.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transient: bool,
 }
 
 /// Why a launch failed, in words a person can act on, with the end of the server's log.

@@ -140,6 +140,31 @@ fn a_port_that_stays_held_is_given_up_without_a_mark_on_the_launch() {
 }
 
 #[test]
+fn a_launch_that_stays_short_of_its_port_gives_way_to_what_ran_before_and_is_not_held() {
+    let sandbox = Sandbox::new();
+    let good = sandbox.build(9001, "");
+    let stranger = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("some port is free");
+    let held = stranger.local_addr().expect("it is bound").port();
+    let mut short = sandbox.build(9002, "");
+    let own = sandbox.port.to_string();
+    for argument in &mut short.launch.arguments {
+        if *argument == own {
+            *argument = held.to_string();
+        }
+    }
+    short.launch.port = held;
+    let mut settings = quick();
+    settings.gate.start_period = Duration::from_millis(500);
+    sandbox.start_with(&short, Some(&good), settings);
+
+    let state = sandbox.wait_running();
+    assert_eq!(state.role, Role::Fallback);
+    let failed = state.failed.expect("what became of the launch is told");
+    assert!(failed.transient, "its cause may be gone the next time");
+    assert_eq!(failed.failure.reason, "exited with code 1: its address is in use");
+}
+
+#[test]
 fn a_server_that_shares_its_port_is_not_let_through() {
     let mut first = Sandbox::new();
     let second = Sandbox::new();

@@ -23,7 +23,7 @@ impl Supervisor {
         let passed =
             self.state.proven || self.state.role == Role::Fallback || self.state.load.is_some();
         if !passed && !transient {
-            return self.fall_back(failure);
+            return self.fall_back(failure, false);
         }
         let now = Timestamp::now();
         let next = if passed {
@@ -46,8 +46,12 @@ impl Supervisor {
             NextStart::GiveUp => {
                 let crashed = passed && policy.enabled && !self.state.proven;
                 let never_passed = self.state.role == Role::Fallback && self.state.load.is_none();
+                // Its cause may go by itself, but until then what ran before is better than nothing.
+                let can_fall_back =
+                    self.state.role == Role::Wanted && self.assignment.fallback.is_some();
                 return match (crashed, self.state.role, never_passed) {
-                    (true, Role::Wanted, _) => self.fall_back(failure),
+                    (true, Role::Wanted, _) => self.fall_back(failure, false),
+                    _ if !passed && can_fall_back => self.fall_back(failure, true),
                     (true, Role::Fallback, true) => self.fail(),
                     _ => self.give_up(failure),
                 };
@@ -73,7 +77,7 @@ impl Supervisor {
         spent + wait >= self.state.supervision.gate.start_period
     }
 
-    fn fall_back(&mut self, failure: Failure) -> Result<bool, FileError> {
+    fn fall_back(&mut self, failure: Failure, transient: bool) -> Result<bool, FileError> {
         self.notes.note(format!(
             "{} failed: {}",
             self.state.launch.launch.build, failure.reason
@@ -84,6 +88,7 @@ impl Supervisor {
                 build: self.state.launch.launch.build.clone(),
                 failure,
                 at: Timestamp::now(),
+                transient,
             });
             if let Some(fallback) = self.assignment.fallback.clone() {
                 self.notes
