@@ -159,7 +159,7 @@ version: 1
 source: {{ directory: releases }}      # instead of GitHub, for this tour
 defaults:
   model: {{ path: models/tiny.gguf }}
-  rollout: {{ min_healthy: 0 }}        # instead of 10 s of health
+  rollout: {{ min_healthy: 0 }}        # instead of 2 s of health
 instances:
   chat:
     binary: {{ version: b1001 }}
@@ -217,6 +217,7 @@ instances:
         command
             .current_dir(self.root.path())
             .env_remove("LLAMA_ORCH_ROOT")
+            .env("COLUMNS", "80")
             .stdin(Stdio::null());
         command
     }

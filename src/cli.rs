@@ -1,5 +1,10 @@
 //! The terminal: what can be typed, and which verb it leads to.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the terminal asks the clock, and the environment for its width"
+)]
+
 mod apply;
 mod config;
 mod diagnostic;

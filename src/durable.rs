@@ -4,6 +4,12 @@
 //! What stands in the files is their modules' business. Locks are advisory `flock` locks on files
 //! that are never renamed: the kernel drops them with the last descriptor, whoever dies.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the one writer of our files"
+)]
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,6 +1,14 @@
 //! Named places where a test can have this process killed, as if by `kill -9`, to prove that the
 //! next run finishes the work. Compiled to nothing without the `testing` feature.
 
+#![cfg_attr(
+    feature = "testing",
+    expect(
+        clippy::disallowed_methods,
+        reason = "a test names the place by the environment"
+    )
+)]
+
 /// The environment variable that names the place.
 #[cfg(feature = "testing")]
 pub const VARIABLE: &str = "LLAMA_ORCH_KILL_AT";

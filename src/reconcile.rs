@@ -4,6 +4,11 @@
 //! Decides nothing about instances: that is [`mod@crate::plan`]. Talks to nobody: that is the
 //! terminal's business.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "reads what was written, and gives the core its clock"
+)]
+
 use std::collections::BTreeMap;
 
 use camino::Utf8Path;

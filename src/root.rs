@@ -1,5 +1,7 @@
 //! The root: the folder of `orchestrator.yaml`, how it is found, and where everything in it lies.
 
+#![expect(clippy::disallowed_methods, reason = "finds and prepares the root")]
+
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};

@@ -1,5 +1,6 @@
 //! `apply`: plans, asks where something running would stop, carries it out and reports.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -144,10 +145,10 @@ fn summarize(report: &Report, took: Duration, ui: &Ui) {
     let rest = report.outcomes.len() - done - failed;
     let mut text = format!("Applied in {:.1} s: {done} done", took.as_secs_f64());
     if failed > 0 {
-        text.push_str(&format!(", {failed} failed"));
+        let _ = write!(text, ", {failed} failed");
     }
     if rest > 0 {
-        text.push_str(&format!(", {rest} not tried"));
+        let _ = write!(text, ", {rest} not tried");
     }
     ui.remark(format_args!("\n{text}."));
     if report.outcomes.iter().any(|(step, outcome)| {

@@ -8,6 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 use llama_orch::apply::Outcome;
 use llama_orch::desired::resolve::Resolved;
 use llama_orch::history::chain;
+use llama_orch::instance::Supervision;
 use llama_orch::lock::Lock;
 use llama_orch::observed::{Observed, Seen};
 use llama_orch::plan::Plan;
@@ -23,6 +24,7 @@ const DIM: Style = Style::new().dimmed();
 const PLAIN: Style = Style::new();
 
 /// The plan as it is shown: its lines, and what they add up to.
+///
 /// On a terminal of `width` columns, a reason too long for its line goes on below where it begins.
 /// `settled` says what there is where there is nothing to do.
 pub(crate) fn plan(plan: &Plan, width: Option<usize>, settled: &str) -> String {
@@ -30,16 +32,11 @@ pub(crate) fn plan(plan: &Plan, width: Option<usize>, settled: &str) -> String {
     for line in plan.lines() {
         let _ = writeln!(text, "{}", coloured(&line, width));
     }
-    match plan.summary() {
-        Some(summary) => {
-            let _ = write!(text, "\n{summary}");
-        }
-        None => {
-            let gap = if text.is_empty() { "" } else { "\n" };
-            let _ = write!(text, "{gap}Nothing to do: {settled}.");
-        }
-    }
-    text
+    let gap = if text.is_empty() { "" } else { "\n" };
+    let end = plan
+        .summary()
+        .unwrap_or_else(|| format!("Nothing to do: {settled}."));
+    text + gap + &end
 }
 
 /// What is so when a plan from the manifest has nothing to do.
@@ -136,27 +133,21 @@ pub(crate) fn details(
 }
 
 fn step_diff(step: &Step, observed: &Observed) -> String {
-    match &step.action {
-        Action::Update(update) => {
-            let seen = observed.instances.get(&update.instance);
-            let Some(Seen::Known(Some(supervisor))) = seen.map(|seen| &seen.supervisor) else {
-                return String::new();
-            };
-            let text = |value: &llama_orch::instance::Supervision| {
-                serde_yaml::to_string(value).unwrap_or_default()
-            };
-            unified(
-                &text(&supervisor.settings),
-                &text(&update.supervision),
-                "in force",
-                "wanted",
-            )
-        }
-        _ => {
-            let (old, new) = change_texts(step.reason.changes());
-            unified(&old, &new, "running", "wanted")
-        }
-    }
+    let Action::Update(update) = &step.action else {
+        let (old, new) = change_texts(step.reason.changes());
+        return unified(&old, &new, "running", "wanted");
+    };
+    let seen = observed.instances.get(&update.instance);
+    let Some(Seen::Known(Some(supervisor))) = seen.map(|seen| &seen.supervisor) else {
+        return String::new();
+    };
+    let text = |value: &Supervision| serde_yaml::to_string(value).unwrap_or_default();
+    unified(
+        &text(&supervisor.settings),
+        &text(&update.supervision),
+        "in force",
+        "wanted",
+    )
 }
 
 /// A unified diff in colour; empty where nothing differs.
@@ -216,10 +207,9 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    table
+    let lines: Vec<String> = table
         .lines()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect::<String>()
-        .trim_end()
-        .to_owned()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    lines.join("\n")
 }

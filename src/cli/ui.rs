@@ -17,6 +17,10 @@ pub(crate) struct Ui {
     quiet: bool,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "both streams are reached through their one owner"
+)]
 impl Ui {
     pub(crate) const fn new(quiet: bool) -> Self {
         Self { quiet }
@@ -62,11 +66,13 @@ impl Ui {
         let _ = writeln!(anstream::AutoStream::auto(io::stderr()).lock(), "{text}");
     }
 
-    /// The columns of the terminal that data goes to; `None` where it goes elsewhere.
+    /// The columns data is wrapped to: those of the terminal it goes to, else what `COLUMNS` says,
+    /// else none.
     pub(crate) fn width(&self) -> Option<usize> {
-        let out = io::stdout();
-        let size = rustix::termios::tcgetwinsize(&out).ok()?;
-        (size.ws_col > 0).then(|| usize::from(size.ws_col))
+        let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let terminal = terminal.map(|size| usize::from(size.ws_col));
+        let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
+        terminal.or_else(asked).filter(|columns| *columns > 0)
     }
 
     /// Whether remarks are wanted at all.

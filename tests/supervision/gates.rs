@@ -161,7 +161,10 @@ fn a_launch_that_stays_short_of_its_port_gives_way_to_what_ran_before_and_is_not
     assert_eq!(state.role, Role::Fallback);
     let failed = state.failed.expect("what became of the launch is told");
     assert!(failed.transient, "its cause may be gone the next time");
-    assert_eq!(failed.failure.reason, "exited with code 1: its address is in use");
+    assert_eq!(
+        failed.failure.reason,
+        "exited with code 1: its address is in use"
+    );
 }
 
 #[test]

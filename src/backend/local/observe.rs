@@ -322,7 +322,9 @@ fn memory(
 ) -> Memory {
     let traces = record.is_some() || state.is_some();
     // An end from before the last spawn says nothing of it: the machine may have gone down since.
-    let spawned = state.and_then(|state| state.server.as_ref()).map(|server| server.spawned);
+    let spawned = state
+        .and_then(|state| state.server.as_ref())
+        .map(|server| server.spawned);
     let exit = exit.filter(|exit| spawned.is_none_or(|spawned| exit.at >= spawned));
     let record = record.cloned().unwrap_or_default();
     let pardoned = record.pardoned_giving_up;
@@ -333,7 +335,10 @@ fn memory(
     // What ran last and had passed its gate is worth falling back to as well, after the proven.
     if let Some(state) = state
         && state.phase == Phase::Running
-        && !record.proven.iter().any(|launch| launch.fingerprint() == state.runs())
+        && !record
+            .proven
+            .iter()
+            .any(|launch| launch.fingerprint() == state.runs())
     {
         record.proven.push(state.launch.clone());
     }
