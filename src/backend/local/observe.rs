@@ -157,7 +157,10 @@ impl Sight {
     /// Looks at the locks first: what a file says of something that lives was written while it
     /// lived.
     pub(super) fn of(folder: &InstanceFolder) -> Self {
-        let unseen = |error: durable::FileError| Unseen(chain(&error));
+        let unseen = |error: durable::FileError| {
+            let way_out = error.hint().map(|hint| format!("; {hint}"));
+            Unseen(chain(&error) + &way_out.unwrap_or_default())
+        };
         Self {
             supervisor_lives: durable::is_locked(&folder.supervisor_lock()).map_err(unseen),
             server_lives: durable::is_locked(&folder.server_lock()).map_err(unseen),
