@@ -22,8 +22,9 @@ pub(crate) fn run(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Fa
     let root = global.find_root()?;
     let (entries, unreadable) = history::read(&root)?;
     if unreadable > 0 {
+        let noun = if unreadable == 1 { "line" } else { "lines" };
         ui.warning(format_args!(
-            "{unreadable} lines of `{}` cannot be read",
+            "{unreadable} {noun} of `{}` cannot be read",
             root.history()
         ));
     }
