@@ -1,0 +1,14 @@
+//! One file per verb, then what concerns several of them.
+
+mod apply;
+mod config;
+mod down;
+mod history;
+mod logs;
+mod plan;
+mod real;
+mod roots;
+mod servers;
+mod sources;
+mod status;
+mod trouble;

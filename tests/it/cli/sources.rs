@@ -1,0 +1,182 @@
+//! Builds from a release server: what is asked, what is asked again, and what breaks.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use insta::assert_snapshot;
+use llama_orch::release::Digest;
+
+use crate::support::archives;
+use crate::support::release_server::ReleaseServer;
+use crate::support::sandbox::{Output, Sandbox};
+use crate::support::tree::Tree;
+
+/// A root that takes its builds from this server, with one instance on `stable`.
+fn visiting(server: &ReleaseServer) -> Sandbox {
+    let sandbox = Sandbox::with(&[], &[("chat", 1001)]);
+    sandbox.edit("{ directory: releases }", &server.source());
+    sandbox.edit("version: b1001", "version: stable");
+    sandbox
+}
+
+fn publish(server: &ReleaseServer, build: u32, digest: Option<Digest>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let archive = archives::pack(folder.path(), build, "");
+    server.publish(build, &archive, digest);
+}
+
+#[test]
+fn stable_leads_through_its_text_file_to_a_build_and_is_asked_once() {
+    let server = ReleaseServer::start();
+    publish(&server, 1001, None);
+    publish(&server, 1002, None);
+    server.call_stable("v0.9.0", 1001);
+    let mut sandbox = visiting(&server);
+    sandbox
+        .run(&["plan"])
+        .assert_code(0)
+        .assert_says("install  b1001");
+    let _ = server.asked();
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    assert_snapshot!(server.asked().join("\n"), @r"
+    /api/repos/ggml-org/llama.cpp/releases/latest
+    /mirror/releases/download/v0.9.0/nightly-tag.txt
+    /api/repos/ggml-org/llama.cpp/releases/tags/b1001
+    /mirror/releases/download/b1001/llama-b1001-bin-[VARIANT].tar.gz
+    ");
+    assert_snapshot!(sandbox.read("orchestrator.lock"), @r"
+    # Written by llama-orch, read by every machine: commit it together with orchestrator.yaml.
+    # To move a floating pin, take its line out of `pins` and run `llama-orch apply`.
+    schema: 1
+    pins:
+      chat: { version: stable, tag: b1001 }
+    assets:
+      b1001:
+        llama-b1001-bin-[VARIANT].tar.gz: { sha256: [SHA256], size: [BYTES] }
+    ");
+    let pid = sandbox.pid("chat");
+
+    // A newer stable release moves nothing by itself.
+    server.call_stable("v0.10.0", 1002);
+    sandbox.run(&["apply"]).assert_code(0);
+    // Nor does another shell, in another folder, with another environment.
+    for (name, value) in [
+        ("LLAMA_ARG_PORT", "1"),
+        ("LLAMA_ARG_CTX_SIZE", "8"),
+        ("HF_HOME", "/elsewhere"),
+        ("LANG", "de_DE.UTF-8"),
+        ("PATH", "/usr/bin:/bin:/elsewhere"),
+        ("LLAMA_ORCH_ROOT", sandbox.root.clone().as_str()),
+    ] {
+        sandbox.set(name, value);
+    }
+    let mut elsewhere = sandbox.command(&["apply"]);
+    let output = Output::of(elsewhere.current_dir("/"));
+    output.assert_code(0).assert_says("Nothing to do");
+    assert_eq!(server.asked(), Vec::<String>::new());
+    assert_eq!(sandbox.servers(), [pid]);
+}
+
+/// Upgrading llama-orch, or building it again, is no reason to touch a server.
+#[test]
+fn another_build_of_llama_orch_plans_nothing() {
+    let mut sandbox = Sandbox::applied(&[1001], &[("chat", 1001)]);
+    let pid = sandbox.pid("chat");
+    let copy = sandbox
+        .root
+        .parent()
+        .expect("it has one")
+        .join("llama-orch-new");
+    let mut program = std::fs::read(env!("CARGO_BIN_EXE_llama-orch")).expect("readable");
+    program.push(0);
+    std::fs::write(&copy, program).expect("written");
+    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).expect("set");
+    sandbox.use_program(copy.into());
+    sandbox.run(&["plan", "--detailed-exitcode"]).assert_code(0);
+    sandbox
+        .run(&["apply"])
+        .assert_code(0)
+        .assert_says("Nothing to do");
+    assert_eq!(sandbox.servers(), [pid]);
+}
+
+#[test]
+fn a_download_that_breaks_off_leaves_nothing_and_is_done_by_the_next_apply() {
+    let server = ReleaseServer::start();
+    publish(&server, 1001, None);
+    server.call_stable("v0.9.0", 1001);
+    server.cut(1001, 1 << 20);
+    let sandbox = visiting(&server);
+    let output = sandbox.run(&["apply"]);
+    assert_snapshot!(output.stderr, @r"
+         ... install  b1001 [CPU]
+      failed install  b1001 [CPU]           cannot install b1001 [CPU]: `llama-b1001-bin-[VARIANT].tar.gz` ended after [BYTES] of [BYTES]: error decoding response body: request or response body error: error reading a body from connection: end of file before message length reached
+     skipped start    chat                    it needs b1001 [CPU]
+    hint: run `llama-orch apply` again
+
+    Applied in [TIME]: 0 done, 1 failed, 1 not tried.
+    ");
+    output.assert_code(1);
+    let bins = Tree::of(sandbox.path("bins").as_std_path(), |_| false);
+    assert_snapshot!(bins.listing(), @r"
+    .gitignore
+    .staging
+    .staging/lock
+    ");
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    assert!(sandbox.wait_running("chat") > 0);
+}
+
+#[test]
+fn a_download_that_is_another_file_is_refused() {
+    let server = ReleaseServer::start();
+    publish(&server, 1001, Some(Digest::of("another file")));
+    server.call_stable("v0.9.0", 1001);
+    let sandbox = visiting(&server);
+    assert_snapshot!(sandbox.run(&["apply"]), @r"
+    exit code 1
+    --- stdout
+      + install  b1001 [CPU]           [SIZE] download, not installed
+      + start    chat                    not running
+
+    Plan: 1 to install, 1 to start.
+    --- stderr
+         ... install  b1001 [CPU]
+      failed install  b1001 [CPU]           cannot install b1001 [CPU]: `llama-b1001-bin-[VARIANT].tar.gz` is not the file that was published
+      expected sha256:[SHA256]
+      received sha256:[SHA256]
+     skipped start    chat                    it needs b1001 [CPU]
+    hint: a proxy or mirror may have changed it, or the release was replaced after it was locked; pin another build, or compare with the release's own page
+
+    Applied in [TIME]: 0 done, 1 failed, 1 not tried.
+    ");
+    let bins = Tree::of(sandbox.path("bins").as_std_path(), |_| false);
+    assert_snapshot!(bins.listing(), @r"
+    .gitignore
+    .staging
+    .staging/lock
+    ");
+    assert!(sandbox.servers().is_empty());
+}
+
+#[test]
+fn a_source_out_of_reach_blocks_what_needs_it_and_nothing_else() {
+    let mut sandbox = Sandbox::applied(&[1001], &[("chat", 1001)]);
+    let nobody = sandbox.port("nobody");
+    let source = format!("{{ api: \"http://127.0.0.1:{nobody}/api\" }}");
+    sandbox.edit("{ directory: releases }", &source);
+    sandbox
+        .run(&["apply"])
+        .assert_code(0)
+        .assert_says("Nothing to do");
+    sandbox.edit("b1001", "b1002");
+    assert_snapshot!(sandbox.run(&["apply"]), @r"
+    exit code 69
+    --- stdout
+      x blocked  chat                    cannot reach `http://127.0.0.1:[PORT]/api/repos/ggml-org/llama.cpp/releases/tags/b1002`: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
+
+    Plan: nothing to do; 1 blocked.
+    --- stderr
+    hint: check the network and the proxy variables; `source.directory` and `source.mirror` in `orchestrator.yaml` work without GitHub
+    ");
+    assert_eq!(sandbox.servers().len(), 1, "what runs goes on");
+}

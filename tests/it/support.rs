@@ -1,0 +1,7 @@
+//! What the tests stand on: a root of their own, archives, a release server, text that compares.
+
+pub(crate) mod archives;
+pub(crate) mod filters;
+pub(crate) mod release_server;
+pub(crate) mod sandbox;
+pub(crate) mod tree;
