@@ -34,7 +34,7 @@ use super::state::Exit;
 use crate::durable::{FileError, FileLock};
 
 pub use environment::{EnvironmentError, api_key, of_server as environment_of};
-pub(crate) use os::{Order, Orders, settle_in, timespec};
+pub(crate) use os::{Order, Orders, release_code, settle_in, timespec};
 
 /// How long a process may take to disappear after SIGKILL before it is given up.
 pub const LAST_WAIT: Duration = Duration::from_secs(10);

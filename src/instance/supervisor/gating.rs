@@ -13,6 +13,7 @@ use super::life::{Event, Fate, Supervisor};
 use crate::instance::gate::{self, Finding, GateFacts, Need, Verdict};
 use crate::instance::listener::{self, Listener};
 use crate::instance::log;
+use crate::instance::process;
 use crate::instance::record::Failure;
 use crate::instance::state::{Health, Phase};
 
@@ -150,6 +151,7 @@ impl Supervisor {
         self.notes.note("the gate is passed");
         (self.state.phase, self.state.since) = (Phase::Running, Timestamp::now());
         self.save_or_note();
+        process::release_code();
     }
 
     /// Ends a server that failed its gate alive.
