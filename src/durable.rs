@@ -10,9 +10,12 @@
     reason = "the one writer of our files"
 )]
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -140,20 +143,47 @@ pub fn write(path: &Utf8Path, content: &[u8]) -> Result<(), FileError> {
 fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Utf8Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".new-")
-        .permissions(std::fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
-    // A new file has the mode the umask leaves; one that is there keeps what a person gave it.
-    if let Ok(metadata) = std::fs::metadata(path) {
-        temporary
-            .as_file()
-            .set_permissions(metadata.permissions())?;
+    let temporary = folder.join(format!(".new-{}", path.file_name().unwrap_or("file")));
+    let file = open_temporary(&temporary)?;
+    let filled = fill(&file, path, content).and_then(|()| std::fs::rename(&temporary, path));
+    if filled.is_err() {
+        // Whatever is left is written over by the next attempt.
+        let _ = std::fs::remove_file(&temporary);
     }
-    temporary.write_all(content)?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
+    filled?;
     sync_folder(folder)
+}
+
+/// Opens the temporary file for a target and locks it against others who write the same one. Its
+/// name is always the same, so that what a crash leaves is used up by the next write.
+fn open_temporary(path: &Utf8Path) -> io::Result<File> {
+    loop {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            // A link that someone has put there must not lead us elsewhere.
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)?;
+        file.lock()?;
+        // Whoever had it before has renamed it by now.
+        match std::fs::symlink_metadata(path) {
+            Ok(there) if there.ino() == file.metadata()?.ino() => return Ok(file),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn fill(mut file: &File, target: &Utf8Path, content: &[u8]) -> io::Result<()> {
+    file.set_len(0)?;
+    // A new file has the mode the umask leaves; one that is there keeps what a person gave it.
+    if let Ok(metadata) = std::fs::metadata(target) {
+        file.set_permissions(metadata.permissions())?;
+    }
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// Makes renames and removals inside a folder last.
