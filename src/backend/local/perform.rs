@@ -233,11 +233,10 @@ impl Local {
             .wanted
             .as_ref()
             .filter(|wanted| wanted.id == state.assignment);
-        let fallback = match (state.role, &state.phase, same) {
-            // Its gate is not decided: what was to follow a failure still is.
-            (Role::Wanted, Phase::Starting { .. }, Some(wanted)) => wanted.fallback.clone(),
-            _ => None,
-        };
+        // It is not proven by being taken over: what was to follow a failure still is.
+        let fallback = same
+            .filter(|_| state.role == Role::Wanted)
+            .and_then(|wanted| wanted.fallback.clone());
         let id = Uuid::new_v4();
         record.wanted = Some(Assignment {
             id,
@@ -294,6 +293,7 @@ impl Local {
             record.wanted = None;
             durable::write_json(&folder.record(), &record).map_err(failed(what.clone(), None))?;
         }
+        kill_point::reached("apply.unwanted");
         progress.phase("stopping");
         let grace = stop.stop_timeout;
         tokio::task::spawn_blocking(move || {
@@ -312,6 +312,7 @@ impl Local {
 
     async fn remove(&self, stop: &Stop, progress: &dyn Progress) -> Result<(), ActionError> {
         self.stop(stop, progress).await?;
+        kill_point::reached("apply.ended");
         let folder = self.folder(&stop.instance);
         let what = format!("cannot remove what is known of `{}`", stop.instance);
         let _lock = lock_instance(&folder).map_err(failed(what.clone(), None))?;

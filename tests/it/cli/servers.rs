@@ -112,12 +112,34 @@ fn a_new_build_that_keeps_crashing_is_rolled_back_without_any_command() {
     );
     // It may pass its gate before its first crash; what follows is its supervisor's alone.
     sandbox.run(&["apply", "--quiet"]);
-    let runs = |sandbox: &Sandbox| {
-        let state = sandbox.state("chat").expect("there is a state");
-        state.launch.launch.build.to_string()
-    };
-    sandbox.wait("the old build runs again", || runs(&sandbox) == "b1001");
+    sandbox.wait("the old build runs again", || {
+        sandbox.runs("chat") == "b1001"
+    });
     sandbox.wait_running("chat");
     let plan = sandbox.run(&["plan"]);
     plan.assert_code(1).assert_says("b1002 failed");
+}
+
+#[test]
+fn a_new_build_that_was_taken_over_is_still_rolled_back() {
+    let mut sandbox = Sandbox::applied(&[1001, 1002], &[("chat", 1001)]);
+    sandbox.write_instances(&[("chat", 1002)]);
+    sandbox.edit(
+        "instances:",
+        "  restart_policy: { max_retries: 2, initial_delay: 50ms }\ninstances:",
+    );
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    let supervisor = sandbox.supervisor("chat");
+    kill(supervisor);
+    sandbox.wait("the supervisor is gone", || !is_alive(supervisor));
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+
+    // From here on the build cannot start any more.
+    let build = sandbox.build_folder(1002);
+    std::fs::write(build.join("standin-faults"), "--standin-exit 1\n").expect("written");
+    kill(sandbox.pid("chat"));
+    sandbox.wait("the old build runs again", || {
+        sandbox.runs("chat") == "b1001"
+    });
+    sandbox.wait_running("chat");
 }

@@ -224,6 +224,24 @@ instances:
         notes.collect()
     }
 
+    /// The build an instance runs, or is at.
+    pub(crate) fn runs(&self, name: &str) -> String {
+        let state = self.state(name).expect("there is a state");
+        state.launch.launch.build.to_string()
+    }
+
+    /// Where a build is installed.
+    pub(crate) fn build_folder(&self, build: u32) -> Utf8PathBuf {
+        let number = build.to_string();
+        let bins = self.path("bins").read_dir_utf8().expect("readable");
+        bins.flatten()
+            .map(|entry| entry.path().to_owned())
+            .find(|path| {
+                std::fs::read_to_string(path.join("build-number")).is_ok_and(|n| n == number)
+            })
+            .expect("it is installed")
+    }
+
     /// Asks the server of an instance over HTTP.
     pub(crate) fn ask(&mut self, name: &str, method: &str, path: &str, body: &str) -> String {
         ask(self.port(name), method, path, body)
