@@ -4,6 +4,7 @@
 //! request is made.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -153,6 +154,9 @@ pub(super) struct Sight {
     server_lives: Result<bool, Unseen>,
 }
 
+/// How long a supervisor that has its lock may take to write its first state. It does so at once.
+const FIRST_WORD: Duration = Duration::from_millis(500);
+
 impl Sight {
     /// Looks at the locks first: what a file says of something that lives was written while it
     /// lived.
@@ -161,14 +165,25 @@ impl Sight {
             let way_out = error.hint().map(|hint| format!("; {hint}"));
             Unseen(chain(&error) + &way_out.unwrap_or_default())
         };
-        Self {
-            supervisor_lives: durable::is_locked(&folder.supervisor_lock()).map_err(unseen),
-            server_lives: durable::is_locked(&folder.server_lock()).map_err(unseen),
-            state: read_state(folder).map_err(unseen),
-            record: read_record(folder).map_err(unseen),
-            exit: durable::read_json(&folder.exit(), state::SCHEMA)
-                .ok()
-                .flatten(),
+        let began = Instant::now();
+        loop {
+            let sight = Self {
+                supervisor_lives: durable::is_locked(&folder.supervisor_lock()).map_err(unseen),
+                server_lives: durable::is_locked(&folder.server_lock()).map_err(unseen),
+                state: read_state(folder).map_err(unseen),
+                record: read_record(folder).map_err(unseen),
+                exit: durable::read_json(&folder.exit(), state::SCHEMA)
+                    .ok()
+                    .flatten(),
+            };
+            let is_silent = matches!(
+                (&sight.supervisor_lives, &sight.state),
+                (Ok(true), Ok(None))
+            );
+            if !is_silent || began.elapsed() >= FIRST_WORD {
+                return sight;
+            }
+            std::thread::sleep(FIRST_WORD / 100);
         }
     }
 
