@@ -25,6 +25,7 @@ use crate::desired::resolve::{
 use crate::desired::{Answer, Question, Unanswered, WantedInstance};
 use crate::durable::{self, FileError, FileLock};
 use crate::instance::InstanceName;
+use crate::kill_point;
 use crate::lock::{Lock, LockError};
 use crate::manifest::{Manifest, Mistakes, SourceText, Texts};
 use crate::observed::Observed;
@@ -205,6 +206,7 @@ impl Loaded {
         if machine != self.machine || !self.root.machine().exists() {
             durable::write_json(&self.root.machine(), &machine)?;
         }
+        kill_point::reached("apply.chosen");
         if resolved.lock != self.lock {
             durable::write(&self.root.lock(), resolved.lock.print().as_bytes())?;
         }

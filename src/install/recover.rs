@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{InstallError, METADATA, staging};
 use crate::durable::{self, FileError};
 use crate::instance::BinaryId;
+use crate::kill_point;
 use crate::registry::{Entry, Registry};
 
 /// What was found after a crash.
@@ -104,7 +105,9 @@ pub fn uninstall(bins: &Utf8Path, id: BinaryId) -> Result<bool, InstallError> {
     if !is_shared {
         staging::discard(bins, &folder, id)?;
     }
+    kill_point::reached("prune.discarded");
     Registry::update(bins, |registry| registry.remove(id))?;
+    kill_point::reached("prune.unlisted");
     // What is in use elsewhere now is swept when that is over.
     staging::sweep(bins)?;
     Ok(true)

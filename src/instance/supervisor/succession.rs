@@ -12,6 +12,7 @@ use crate::instance::identity::{self, ProcessIdentity};
 use crate::instance::process::{EndError, Process};
 use crate::instance::record::{Assignment, RecordedLaunch};
 use crate::instance::state::{self, Exit, Health, Phase, Restarts, Role, Server, State};
+use crate::kill_point;
 use crate::release::Digest;
 
 /// What is true before anything was done: what the supervisor before left of the same assignment,
@@ -106,6 +107,7 @@ impl Supervisor {
             return Ok(self.stop_failed(&EndError::LockHeld)?);
         };
         self.save()?;
+        kill_point::reached("supervisor.succeeding");
         self.notes.note("ends the server of the launch before");
         let grace = old.supervision.stop_timeout;
         let asked = standing::is_ending(&old);
