@@ -732,6 +732,22 @@ impl Plan {
         self.limits
     }
 
+    /// The instances whose gate is not decided, so that they are neither converged nor to be touched.
+    pub fn starting(&self) -> Vec<InstanceName> {
+        self.holds
+            .iter()
+            .filter(|hold| matches!(hold.why, HoldReason::Starting { .. }))
+            .filter_map(|hold| hold.subject.instance().cloned())
+            .collect()
+    }
+
+    /// Whether some instance waits for another one that is not up.
+    pub fn waits_for_another(&self) -> bool {
+        self.holds
+            .iter()
+            .any(|hold| matches!(hold.why, HoldReason::WaitsFor(_)))
+    }
+
     /// When the earliest hold that time alone ends is over.
     pub fn wake_at(&self) -> Option<Timestamp> {
         self.holds.iter().filter_map(|hold| hold.until).min()

@@ -12,7 +12,7 @@ mod facts;
 mod observe;
 mod perform;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -33,8 +33,9 @@ use crate::reconcile::Loaded;
 use crate::release::source::AnySource;
 use crate::root::Root;
 
-/// How long a step waits for another command that works on the same instance.
-const INSTANCE_LOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a command waits for another one that works on the same instance, beyond the time that
+/// one may need to stop a server.
+const INSTANCE_LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The local machine.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct Local {
     /// Where builds come from; `None` for a backend that only looks and ends.
     source: Option<AnySource>,
     salt: Salt,
+    /// The manifest's literal secrets, by the variables that carry them to supervisors.
+    secrets: BTreeMap<String, String>,
     /// Whether the source is llama.cpp's own.
     official: bool,
 }
@@ -57,6 +60,7 @@ impl Local {
             root: loaded.root.clone(),
             source: Some(loaded.source()),
             salt: loaded.machine.salt(),
+            secrets: facts::secrets(&loaded.manifest, &loaded.machine.salt()),
             official: loaded.manifest.source.repository == OFFICIAL,
         }
     }
@@ -67,6 +71,7 @@ impl Local {
             root: root.clone(),
             source: None,
             salt: Salt::new(""),
+            secrets: BTreeMap::new(),
             official: false,
         }
     }
@@ -186,7 +191,10 @@ fn lock_instance(folder: &InstanceFolder) -> Result<FileLock, FileError> {
         path: folder.path().to_owned(),
         source,
     })?;
-    FileLock::take_within(&path, INSTANCE_LOCK_PATIENCE)?.ok_or_else(|| FileError::Write {
+    let stopping = read_state(folder).ok().flatten();
+    let patience = INSTANCE_LOCK_PATIENCE
+        + stopping.map_or(Duration::ZERO, |state| state.supervision.stop_timeout);
+    FileLock::take_within(&path, patience)?.ok_or_else(|| FileError::Write {
         path,
         source: std::io::Error::new(
             std::io::ErrorKind::WouldBlock,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use futures_util::future::join_all;
 use llama_orch::apply::{Executor, Outcome, Report};
 use llama_orch::backend::local::Local;
 use llama_orch::history::{self, Entry};
@@ -38,46 +39,107 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
     backend.settle()?;
     let source = loaded.source();
     let runtime = runtime()?;
-    let pass = runtime.block_on(reconcile::pass(
-        &loaded,
-        &source,
-        &backend,
-        args.terms.terms(),
-    ));
-    let Pass {
-        resolved,
-        observed,
-        plan,
-        unreachable,
-    } = pass;
-    let plan = if args.yes || ui.can_ask() {
-        plan
-    } else {
-        plan.without_removals()
-    };
-    ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
-    if global.verbose {
-        let details = text::details(&plan, &resolved, &observed, &loaded.lock);
-        if !details.is_empty() {
-            ui.data(details);
+    loop {
+        let Pass {
+            resolved,
+            observed,
+            plan,
+            unreachable,
+        } = runtime.block_on(reconcile::pass(
+            &loaded,
+            &source,
+            &backend,
+            args.terms.terms(),
+        ));
+        let plan = if args.yes || ui.can_ask() {
+            plan
+        } else {
+            plan.without_removals()
+        };
+        ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
+        if global.verbose {
+            let details = text::details(&plan, &resolved, &observed, &loaded.lock);
+            if !details.is_empty() {
+                ui.data(details);
+            }
+        }
+        plan::hints(&plan, ui);
+        let stops = plan.steps().iter().any(|step| step.action.stops_a_server());
+        if stops && !args.yes && ui.can_ask() && !ui.ask("\nSomething that runs would stop. Go on?")
+        {
+            ui.remark("nothing was changed");
+            return Ok(1);
+        }
+        loaded.remember(&resolved)?;
+        let report = carry_out(&runtime, &backend, &plan, "apply", &root, ui)?;
+        let started = await_starting(&runtime, &backend, &plan, ui)?;
+        if !report.succeeded() || started == Started::Failed {
+            return Ok(1);
+        }
+        // What waited for those that have come up can go on now.
+        if started == Started::Up && plan.waits_for_another() {
+            continue;
+        }
+        drop(pass_lock);
+        return Ok(if unreachable && plan::is_stuck(&plan) {
+            69
+        } else {
+            u8::from(plan.needs_attention())
+        });
+    }
+}
+
+/// What became of the instances that were starting before this pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Started {
+    /// There were none.
+    None,
+    /// All of them passed their gate.
+    Up,
+    /// Some did not.
+    Failed,
+}
+
+/// Waits for the gates of instances that were starting already: they are not converged, and their
+/// verdict belongs to this pass as well.
+pub(super) fn await_starting(
+    runtime: &Runtime,
+    backend: &Local,
+    plan: &Plan,
+    ui: &Ui,
+) -> Result<Started, Failure> {
+    let names = plan.starting();
+    if names.is_empty() {
+        return Ok(Started::None);
+    }
+    let list: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    ui.remark(format_args!("waiting for the gate of {}", list.join(", ")));
+    let gates = join_all(names.iter().map(|name| backend.await_gate(name)));
+    let verdicts = runtime.block_on(async {
+        tokio::select! {
+            verdicts = gates => Ok(verdicts),
+            _ = tokio::signal::ctrl_c() => Err(interrupted()),
+        }
+    })?;
+    let mut started = Started::Up;
+    for (name, verdict) in names.iter().zip(verdicts) {
+        match verdict {
+            Ok(()) => ui.remark(format_args!("{name} is up")),
+            Err(error) => {
+                started = Started::Failed;
+                ui.failure(
+                    &Failure::new(Kind::Failed, format!("`{name}` is not up")).because(&error),
+                );
+            }
         }
     }
-    plan::hints(&plan, ui);
-    let stops = plan.steps().iter().any(|step| step.action.stops_a_server());
-    if stops && !args.yes && ui.can_ask() && !ui.ask("\nSomething that runs would stop. Go on?") {
-        ui.remark("nothing was changed");
-        return Ok(1);
-    }
-    loaded.remember(&resolved)?;
-    let report = carry_out(&runtime, &backend, &plan, "apply", &root, ui)?;
-    drop(pass_lock);
-    Ok(if !report.succeeded() {
-        1
-    } else if unreachable && plan::is_stuck(&plan) {
-        69
-    } else {
-        u8::from(plan.needs_attention())
-    })
+    Ok(started)
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Kind::Interrupted, "interrupted".to_owned()).hint(
+        "servers go on as they are, and a gate that runs comes to its verdict; `llama-orch apply` finishes the rest",
+    )
 }
 
 /// Runs the plan, shows what becomes of it, and notes it in the history.
@@ -104,9 +166,7 @@ pub(crate) fn carry_out(
     });
     live.finish();
     let Some(report) = report else {
-        return Err(Failure::new(Kind::Interrupted, "interrupted".to_owned()).hint(
-            "servers go on as they are, and a gate that runs comes to its verdict; `llama-orch apply` finishes the rest",
-        ));
+        return Err(interrupted());
     };
     let took = began.elapsed();
     history::append(root, &Entry::of(verb, at, took, &report))?;

@@ -40,17 +40,25 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failu
     }
     let names = args.names.among(&known)?;
     let at = reconcile::now();
+    let mut unnoted = false;
     for name in &names {
-        backend.change_record(name, |record, _| {
+        let noted = backend.change_record(name, |record, _| {
             record.put_down = Some(PutDown {
                 at,
                 reason: args.reason.clone(),
             });
-        })?;
+        });
+        // Its server is ended all the same, and so are the others.
+        if let Err(error) = noted {
+            unnoted = true;
+            ui.failure(&Failure::from(error));
+        }
     }
     let seen = runtime.block_on(backend.observe(&nothing));
     let plan = ending(&seen, &names, args.reason.as_deref());
     ui.data(text::plan(&plan, ui.width(), "none of them runs"));
     let report = apply::carry_out(&runtime, &backend, &plan, "down", &root, ui)?;
-    Ok(u8::from(!report.succeeded() || plan.needs_attention()))
+    Ok(u8::from(
+        unnoted || !report.succeeded() || plan.needs_attention(),
+    ))
 }

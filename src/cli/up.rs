@@ -83,12 +83,15 @@ pub(crate) fn narrowed_pass(
     plan::hints(&plan, ui);
     loaded.remember(&resolved)?;
     let report = apply::carry_out(&runtime, &backend, &plan, verb, root, ui)?;
+    let started = apply::await_starting(&runtime, &backend, &plan, ui)?;
     drop(pass_lock);
-    Ok(if !report.succeeded() {
-        1
-    } else if unreachable && plan::is_stuck(&plan) {
-        69
-    } else {
-        u8::from(plan.needs_attention())
-    })
+    Ok(
+        if !report.succeeded() || started == apply::Started::Failed {
+            1
+        } else if unreachable && plan::is_stuck(&plan) {
+            69
+        } else {
+            u8::from(plan.needs_attention())
+        },
+    )
 }

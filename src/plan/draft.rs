@@ -172,7 +172,7 @@ impl Drafts {
         let Some(draft) = self.list[index].take() else {
             return;
         };
-        let Action::Replace(start) = draft.action else {
+        let Action::Replace(mut start) = draft.action else {
             self.list[index] = Some(draft);
             return;
         };
@@ -182,6 +182,8 @@ impl Drafts {
             stop_timeout: start.supervision.stop_timeout,
         };
         let mut stop = Draft::new(Action::Stop(stop), Reason::SwapsPort);
+        // What the start will find is what the stop left, not what was seen.
+        start.revision = crate::observed::Revision::default();
         // The build must be there before anything stops.
         stop.after.clone_from(&draft.after);
         let stop = self.add(stop);

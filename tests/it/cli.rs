@@ -8,6 +8,7 @@ mod logs;
 mod plan;
 mod real;
 mod roots;
+mod secrets;
 mod servers;
 mod sources;
 mod status;

@@ -1,6 +1,6 @@
 //! The files and variables a launch names, as they are on this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -8,7 +8,9 @@ use jiff::Timestamp;
 
 use crate::desired::argv::{Salt, is_secret};
 use crate::instance::record::{FileFact, RecordedLaunch};
+use crate::instance::state::State;
 use crate::instance::{BinaryId, EnvironmentValue, FileRole, Launch};
+use crate::manifest::Manifest;
 use crate::plan::MODEL_STILL_FOR;
 use crate::registry::Registry;
 use crate::root::Root;
@@ -26,8 +28,81 @@ pub(super) struct Located {
     pub(super) launch: RecordedLaunch,
     /// What is not there, in words.
     pub(super) missing: Vec<String>,
-    /// Variables the supervisor has to be given.
-    pub(super) carried: BTreeMap<String, String>,
+}
+
+/// The variable that carries a literal secret to a supervisor. Its name tells two values of the
+/// same variable apart, so that a rollback gets the one it ran with.
+fn carrier(name: &str, secret: &str, salt: &Salt) -> String {
+    format!("{CARRIED}{}_{name}", &salt.hash(secret).to_string()[..8])
+}
+
+/// The literal secrets of a manifest, by the variables that carry them.
+pub(super) fn secrets(manifest: &Manifest, salt: &Salt) -> BTreeMap<String, String> {
+    manifest
+        .instances
+        .values()
+        .flat_map(|instance| &instance.env)
+        .filter_map(|(name, value)| match value {
+            EnvironmentValue::Literal(secret) if is_secret(name) => {
+                Some((carrier(name, secret, salt), secret.clone()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// The variables a supervisor has to be given for its launches beyond what it inherits: from the
+/// manifest, else from the server that runs now and has them in its own environment.
+pub(super) fn carried<'a>(
+    launches: impl Iterator<Item = &'a RecordedLaunch>,
+    secrets: &BTreeMap<String, String>,
+    state: Option<&State>,
+) -> BTreeMap<String, String> {
+    let running = state.map(handed_to_server).unwrap_or_default();
+    let mut carried = BTreeMap::new();
+    for launch in launches.map(|launch| &launch.launch) {
+        for value in launch.environment.values().chain(&launch.api_key) {
+            let EnvironmentValue::FromEnv(variable) = value else {
+                continue;
+            };
+            if let Some(secret) = secrets.get(variable) {
+                carried.insert(variable.clone(), secret.clone());
+            } else if std::env::var_os(variable).is_none()
+                && let Some(value) = running.get(variable)
+            {
+                carried.insert(variable.clone(), value.clone());
+            }
+        }
+    }
+    carried
+}
+
+/// What the living server of a state was given, by the variables its supervisor had it from.
+fn handed_to_server(state: &State) -> BTreeMap<String, String> {
+    let launch = &state.launch.launch;
+    let process = state
+        .server
+        .as_ref()
+        .and_then(|server| server.process.as_ref());
+    let environ = process
+        .filter(|process| matches!(process.find(), Ok(Some(_))))
+        .and_then(|process| std::fs::read(format!("/proc/{}/environ", process.pid)).ok())
+        .unwrap_or_default();
+    let key = launch.api_key.iter().map(|value| ("LLAMA_API_KEY", value));
+    let named: BTreeMap<&str, &EnvironmentValue> = launch
+        .environment
+        .iter()
+        .map(|(name, value)| (name.as_str(), value))
+        .chain(key)
+        .collect();
+    environ
+        .split(|byte| *byte == 0)
+        .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
+        .filter_map(|(name, value)| match named.get(name) {
+            Some(EnvironmentValue::FromEnv(variable)) => Some((variable.clone(), value.to_owned())),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Looks up everything a launch names.
@@ -53,19 +128,19 @@ pub(super) fn locate(root: &Root, registry: &Registry, launch: &Launch, salt: &S
         }
     }
     let mut launch = launch.clone();
-    let mut carried = BTreeMap::new();
+    let mut carried = BTreeSet::new();
     for (name, value) in &mut launch.environment {
         if let EnvironmentValue::Literal(text) = value
             && is_secret(name)
         {
-            let variable = format!("{CARRIED}{name}");
-            carried.insert(variable.clone(), std::mem::take(text));
+            let variable = carrier(name, text, salt);
+            carried.insert(variable.clone());
             *value = EnvironmentValue::FromEnv(variable);
         }
     }
     for value in launch.environment.values().chain(&launch.api_key) {
         if let EnvironmentValue::FromEnv(name) = value
-            && !carried.contains_key(name)
+            && !carried.contains(name)
             && std::env::var_os(name).is_none()
         {
             missing.push(format!("the environment variable `{name}` is not set"));
@@ -79,7 +154,6 @@ pub(super) fn locate(root: &Root, registry: &Registry, launch: &Launch, salt: &S
             facts,
         },
         missing,
-        carried,
     }
 }
 

@@ -4,7 +4,6 @@
 //! wanted, then a supervisor is started that reads it. From then on the supervisor needs nobody;
 //! this process only waits for its word.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -16,6 +15,7 @@ use crate::backend::{ActionError, Progress};
 use crate::desired::{ArchiveOrigin, WantedBinary};
 use crate::durable::{self, FileLock};
 use crate::install::{self, InstallRequest};
+use crate::instance::InstanceName;
 use crate::instance::folder::InstanceFolder;
 use crate::instance::record::{Assignment, Failure, Record, RecordedLaunch};
 use crate::instance::state::{Phase, Role, State};
@@ -110,39 +110,64 @@ impl Local {
             let hint = error.hint();
             failed(what(), hint)(error)
         })?;
-        let (lock, mut record) = locked_record(&folder, &start.revision, &what())?;
+        let (lock, record) = locked_record(&folder, &start.revision, &what()).await?;
         if record.put_down.is_some() {
             return Err(ActionError::PutDown(name.to_string()));
         }
-        let (launch, carried) = match &start.launch {
+        let launch = match &start.launch {
             PlannedLaunch::Wanted(launch) => {
                 let registry = Registry::load(&self.root.bins()).map_err(|error| {
                     let hint = error.hint();
                     failed(what(), hint)(error)
                 })?;
-                let Located {
-                    launch,
-                    missing,
-                    carried,
-                } = facts::locate(&self.root, &registry, launch, &self.salt);
+                let Located { launch, missing } =
+                    facts::locate(&self.root, &registry, launch, &self.salt);
                 if !missing.is_empty() {
                     return Err(failed(what(), None)(missing.join("; ")));
                 }
-                (launch, carried)
+                launch
             }
-            PlannedLaunch::Proven(launch) => (launch.clone(), BTreeMap::default()),
+            PlannedLaunch::Proven(launch) => launch.clone(),
         };
-        let id = Uuid::new_v4();
-        record.wanted = Some(Assignment {
-            id,
+        let assignment = Assignment {
+            id: Uuid::new_v4(),
             launch,
             fallback: start.fallback.clone(),
             supervision: start.supervision.clone(),
-        });
-        record.protected |= start.protect;
-        durable::write_json(&folder.record(), &record).map_err(failed(what(), None))?;
-        kill_point::reached("apply.recorded");
+        };
+        let id = assignment.id;
         progress.phase("starting");
+        self.assign(&folder, record, assignment, start.protect, &what())
+            .await?;
+        drop(lock);
+        self.verdict(&folder, id, progress).await
+    }
+
+    /// Writes an assignment down and starts a supervisor for it. To be called under the instance's
+    /// lock. From the moment this returns, nobody but the supervisor is needed.
+    async fn assign(
+        &self,
+        folder: &InstanceFolder,
+        mut record: Record,
+        assignment: Assignment,
+        protect: bool,
+        what: &str,
+    ) -> Result<(), ActionError> {
+        let unread = |error: durable::FileError| {
+            let hint = error.hint();
+            failed(what.to_owned(), hint)(error)
+        };
+        let state = read_state(folder).map_err(unread)?;
+        if let Some(state) = &state {
+            // What the supervisor before had to say outlives its state file.
+            record = settled(record, state);
+        }
+        let launches = std::iter::once(&assignment.launch).chain(&assignment.fallback);
+        let carried = facts::carried(launches, &self.secrets, state.as_ref());
+        record.wanted = Some(assignment);
+        record.protected |= protect;
+        durable::write_json(&folder.record(), &record).map_err(unread)?;
+        kill_point::reached("apply.recorded");
         let root = self.root.path().to_owned();
         let asked = folder.clone();
         tokio::task::spawn_blocking(move || -> Result<(), (Cause, Option<String>)> {
@@ -153,11 +178,32 @@ impl Local {
             })
         })
         .await
-        .map_err(failed(what(), None))?
-        .map_err(|(error, hint)| failed(what(), hint)(error))?;
+        .map_err(failed(what.to_owned(), None))?
+        .map_err(|(error, hint)| failed(what.to_owned(), hint)(error))?;
         kill_point::reached("apply.started");
-        drop(lock);
-        self.verdict(&folder, id, progress).await
+        Ok(())
+    }
+
+    /// Waits until the gate of an instance that starts already is decided.
+    ///
+    /// # Errors
+    /// Says why the gate was not passed, as for a step that starts it.
+    pub async fn await_gate(&self, name: &InstanceName) -> Result<(), ActionError> {
+        /// Tells nobody.
+        struct Silent;
+        impl Progress for Silent {
+            fn received(&self, _bytes: u64, _total: Option<u64>) {}
+            fn phase(&self, _phase: &str) {}
+        }
+        let folder = self.folder(name);
+        let state = read_state(&folder).map_err(|error| {
+            let hint = error.hint();
+            failed(format!("cannot wait for `{name}`"), hint)(error)
+        })?;
+        match state {
+            Some(state) => self.verdict(&folder, state.assignment, &Silent).await,
+            None => Err(ActionError::Stale(name.to_string())),
+        }
     }
 
     /// Waits for the word of the supervisor that has this assignment. It comes to it whether or not
@@ -212,52 +258,46 @@ impl Local {
         let name = &update.instance;
         let what = || format!("cannot update `{name}`");
         let folder = self.folder(name);
-        let (lock, mut record) = locked_record(&folder, &update.revision, &what())?;
+        let (lock, mut record) = locked_record(&folder, &update.revision, &what()).await?;
         let state = read_state(&folder).map_err(failed(what(), None))?;
         let Some(state) = state else {
             return Err(ActionError::Stale(name.to_string()));
         };
+        let same = record
+            .wanted
+            .as_ref()
+            .filter(|wanted| wanted.id == state.assignment);
         if !update.adopt {
-            let Some(wanted) = record.wanted.as_mut() else {
-                return Err(ActionError::Stale(name.to_string()));
-            };
-            wanted.supervision = update.supervision.clone();
+            // An assignment that never reached a supervisor is not what runs: what runs is written
+            // down again, with the new settings.
+            record.wanted = Some(Assignment {
+                id: state.assignment,
+                launch: same.map_or_else(|| state.launch.clone(), |same| same.launch.clone()),
+                fallback: same.and_then(|same| same.fallback.clone()),
+                supervision: update.supervision.clone(),
+            });
+            record.protected |= false;
             durable::write_json(&folder.record(), &record).map_err(failed(what(), None))?;
             supervisor::refresh(&folder).map_err(failed(what(), None))?;
             drop(lock);
             return self.refreshed(&folder, update, &what()).await;
         }
-        // What the dead supervisor had to say outlives its state file.
-        record = settled(record, &state);
-        let same = record
-            .wanted
-            .as_ref()
-            .filter(|wanted| wanted.id == state.assignment);
         // It is not proven by being taken over: what was to follow a failure still is.
         let fallback = same
             .filter(|_| state.role == Role::Wanted)
             .and_then(|wanted| wanted.fallback.clone());
-        let id = Uuid::new_v4();
-        record.wanted = Some(Assignment {
-            id,
+        let assignment = Assignment {
+            id: Uuid::new_v4(),
             launch: state.launch.clone(),
             fallback,
             supervision: update.supervision.clone(),
-        });
-        durable::write_json(&folder.record(), &record).map_err(failed(what(), None))?;
+        };
+        let id = assignment.id;
         progress.phase("taking over");
-        let root = self.root.path().to_owned();
-        let asked = folder.clone();
-        tokio::task::spawn_blocking(move || -> Result<(), (Cause, Option<String>)> {
-            let program = Program::install(&root).map_err(|error| (error.into(), None))?;
-            supervisor::start(&asked, &program, &BTreeMap::default()).map_err(|error| {
-                let hint = error.hint();
-                (error.into(), hint)
-            })
-        })
-        .await
-        .map_err(failed(what(), None))?
-        .map_err(|(error, hint)| failed(what(), hint)(error))
+        self.assign(&folder, record, assignment, false, &what())
+            .await?;
+        drop(lock);
+        self.verdict(&folder, id, progress).await
     }
 
     /// Waits until a supervisor works by its new settings.
@@ -284,7 +324,9 @@ impl Local {
     async fn stop(&self, stop: &Stop, progress: &dyn Progress) -> Result<(), ActionError> {
         let what = format!("cannot stop `{}`", stop.instance);
         let folder = self.folder(&stop.instance);
-        let lock = lock_instance(&folder).map_err(failed(what.clone(), None))?;
+        let lock = lock_within(&folder)
+            .await
+            .map_err(failed(what.clone(), None))?;
         // A damaged record is no reason to leave a server that is to end.
         if let Ok(Some(mut record)) = read_record(&folder) {
             if let Ok(Some(state)) = read_state(&folder) {
@@ -315,7 +357,9 @@ impl Local {
         kill_point::reached("apply.ended");
         let folder = self.folder(&stop.instance);
         let what = format!("cannot remove what is known of `{}`", stop.instance);
-        let _lock = lock_instance(&folder).map_err(failed(what.clone(), None))?;
+        let _lock = lock_within(&folder)
+            .await
+            .map_err(failed(what.clone(), None))?;
         std::fs::remove_dir_all(folder.path()).map_err(failed(what, None))
     }
 
@@ -331,7 +375,7 @@ impl Local {
 }
 
 /// The record under its lock, if the instance is still as it was seen.
-fn locked_record(
+async fn locked_record(
     folder: &InstanceFolder,
     revision: &Revision,
     what: &str,
@@ -340,7 +384,7 @@ fn locked_record(
         let hint = error.hint();
         failed(what.to_owned(), hint)(error)
     };
-    let lock = lock_instance(folder).map_err(unread)?;
+    let lock = lock_within(folder).await.map_err(unread)?;
     if *revision != Revision::default() && Sight::of(folder).revision() != *revision {
         return Err(ActionError::Stale(folder.name().to_string()));
     }
@@ -348,6 +392,18 @@ fn locked_record(
         lock,
         read_record(folder).map_err(unread)?.unwrap_or_default(),
     ))
+}
+
+/// The instance's lock, waited for away from the thread that everything else runs on.
+async fn lock_within(folder: &InstanceFolder) -> Result<FileLock, durable::FileError> {
+    let path = folder.instance_lock();
+    let folder = folder.clone();
+    tokio::task::spawn_blocking(move || lock_instance(&folder))
+        .await
+        .unwrap_or_else(|error| {
+            let source = std::io::Error::other(error);
+            Err(durable::FileError::Write { path, source })
+        })
 }
 
 /// What a state says of an assignment, once it says anything final.
@@ -379,6 +435,19 @@ fn judge(state: &State, supervisor_lives: bool) -> Option<Result<(), ActionError
         (Phase::Running, Role::Wanted) => Some(Ok(())),
         (Phase::Running, Role::Fallback) => gate_failed(failure(), Some(build(&state.launch))),
         (Phase::Failed, _) => gate_failed(failure(), None),
+        // What it was rolled back to does not start either; its supervisor goes on trying.
+        (Phase::BackingOff { .. }, Role::Fallback) => gate_failed(failure(), None),
+        // A launch that has passed before is tried without end: nobody can wait for that.
+        (Phase::BackingOff { until }, Role::Wanted) if state.proven || state.load.is_some() => {
+            let reason = format!("ended again; its supervisor tries it next at {until:.0}");
+            gate_failed(
+                Failure {
+                    reason,
+                    log_tail: Vec::new(),
+                },
+                None,
+            )
+        }
         (Phase::GaveUp { failure }, _) => gate_failed(failure.clone(), None),
         (Phase::StopFailed { reason }, _) => Some(Err(ActionError::Failed {
             what: "the server before it would not end".to_owned(),

@@ -122,8 +122,7 @@ pub(crate) fn release_code() {
     let hex = |text: &str| usize::from_str_radix(text, 16).ok();
     for line in maps.lines() {
         let mut fields = line.split_ascii_whitespace();
-        let (Some(range), Some("r-xp"), Some(path)) =
-            (fields.next(), fields.next(), fields.nth(3))
+        let (Some(range), Some("r-xp"), Some(path)) = (fields.next(), fields.next(), fields.nth(3))
         else {
             continue;
         };

@@ -345,3 +345,36 @@ fn prune_takes_away_what_nothing_uses_and_only_on_request() {
     let registry = sandbox.read("bins/registry.json");
     assert!(!registry.contains("b1001"), "{registry}");
 }
+
+#[test]
+fn a_gate_that_runs_already_is_waited_for_and_its_verdict_is_told() {
+    let sandbox = Sandbox::with(&[], &[("chat", 1001)]);
+    sandbox.publish(1001, "--standin-load-seconds 2");
+    let mut first = sandbox.spawn(&["apply"]);
+    sandbox.wait("the server starts", || {
+        sandbox
+            .state("chat")
+            .is_some_and(|state| state.server.is_some())
+    });
+    first.kill().expect("it can be killed");
+    first.wait().expect("it can be waited for");
+
+    let second = sandbox.run(&["apply"]);
+    second
+        .assert_code(0)
+        .assert_says("waiting for the gate of chat");
+    second.assert_says("chat is up");
+    sandbox.run(&["plan", "--detailed-exitcode"]).assert_code(0);
+}
+
+#[test]
+fn two_instances_can_swap_their_ports() {
+    let mut sandbox = Sandbox::applied(&[1001], &[("chat", 1001), ("embed", 1001)]);
+    let (chat, embed) = (sandbox.port("chat"), sandbox.port("embed"));
+    sandbox.edit(&format!("port: {chat} "), "port: swapped ");
+    sandbox.edit(&format!("port: {embed} "), &format!("port: {chat} "));
+    sandbox.edit("port: swapped ", &format!("port: {embed} "));
+    sandbox.run(&["apply"]).assert_code(0);
+    sandbox.run(&["plan", "--detailed-exitcode"]).assert_code(0);
+    assert_eq!(sandbox.servers().len(), 2);
+}

@@ -139,6 +139,11 @@ instances:
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Takes such a variable away again.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
     /// Runs another executable from here on.
     pub(crate) fn use_program(&mut self, program: PathBuf) {
         self.program = program;
