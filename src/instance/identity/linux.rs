@@ -220,14 +220,30 @@ fn program(pid: u32) -> io::Result<Option<Utf8PathBuf>> {
     Ok(Some(Utf8Path::new(path).to_owned()))
 }
 
+/// How often an environment that is empty is read again, a millisecond apart.
+const EMPTY_READS: u32 = 20;
+
 /// Whether a process was started with `nonce` in its environment.
+///
+/// The kernel lets whoever spawned a process go on before it has set up the environment of the new
+/// program, so that for an instant there is a program and no environment.
 fn carries(pid: u32, nonce: Uuid) -> io::Result<bool> {
     let wanted = format!("{NONCE}={nonce}");
-    let environment = gone_is_none(std::fs::read(format!("/proc/{pid}/environ")))?;
-    Ok(environment.is_some_and(|text| {
-        text.split(|byte| *byte == 0)
-            .any(|entry| entry == wanted.as_bytes())
-    }))
+    for _ in 0..EMPTY_READS {
+        let environment = gone_is_none(std::fs::read(format!("/proc/{pid}/environ")))?;
+        let environment = environment.unwrap_or_default();
+        if !environment.is_empty() {
+            return Ok(environment
+                .split(|byte| *byte == 0)
+                .any(|entry| entry == wanted.as_bytes()));
+        }
+        // The kernel's own threads, the dead and the gone have no program either.
+        if program(pid)?.is_none() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(false)
 }
 
 /// A process that ended while it was looked at is not an error.
