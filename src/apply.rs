@@ -2,6 +2,11 @@
 //!
 //! It decides nothing. Whether and in which order stands in the plan; how stands in the backend.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the executor measures how long each step took"
+)]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -9,11 +9,10 @@ pub mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8PathBuf;
 use url::Url;
 
 use crate::instance::{BinaryId, InstanceName, Launch, Supervision};
-use crate::manifest::{Retention, RolloutOrder};
+use crate::manifest::{OnFailure, Retention, RolloutOrder};
 use crate::release::{Asset, BuildName, Digest, Release, Tag, Variant, Version};
 
 /// The state the machine should be in, with every choice already made.
@@ -107,7 +106,36 @@ pub enum WantedInstance {
     /// Every choice is made.
     Resolved(Box<Wanted>),
     /// A question about it has no answer: it is blocked and left as it is, never removed.
-    Unresolved(Unanswered),
+    Unresolved(Box<Unresolved>),
+}
+
+impl WantedInstance {
+    /// Whether it is to run.
+    pub fn enabled(&self) -> bool {
+        match self {
+            Self::Resolved(wanted) => wanted.enabled,
+            Self::Unresolved(unresolved) => unresolved.enabled,
+        }
+    }
+
+    /// The settings of its supervisor, which no build is needed to know.
+    pub fn supervision(&self) -> &Supervision {
+        match self {
+            Self::Resolved(wanted) => &wanted.supervision,
+            Self::Unresolved(unresolved) => &unresolved.supervision,
+        }
+    }
+}
+
+/// What is known of an instance whose build is not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unresolved {
+    /// Why its build is not known.
+    pub why: Unanswered,
+    /// The settings of its supervisor.
+    pub supervision: Supervision,
+    /// Whether it is to run.
+    pub enabled: bool,
 }
 
 /// One instance with every choice made.
@@ -121,8 +149,8 @@ pub struct Wanted {
     pub enabled: bool,
     /// Instances whose gate must have been passed before this one starts.
     pub depends_on: BTreeSet<InstanceName>,
-    /// Where a model file must be: absent means blocked.
-    pub model: Option<Utf8PathBuf>,
+    /// What happens when its launch fails.
+    pub on_failure: OnFailure,
 }
 
 /// A fact that resolving needs from the release source.

@@ -31,6 +31,8 @@ use crate::instance::{
 };
 use crate::release::{BuildName, Digest, ParseError, Tag, VariantRequest, Version};
 
+pub(crate) use check::hosts_overlap;
+pub(crate) use excerpt::is_secret_name;
 pub(crate) use mistake::Collector;
 pub use mistake::{Mistake, Mistakes};
 pub use show::show;

@@ -3,7 +3,7 @@
 //!
 //! Pure values; looking is a [`crate::backend::Backend`]'s business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::instance::record::{FailedLaunch, PutDown, RecordedLaunch};
 use crate::instance::state::{Exit, Health};
 use crate::instance::{BinaryId, Change, InstanceName, Supervision};
-use crate::release::{BuildName, Variant};
+use crate::release::{BuildName, Digest, Variant};
 
 /// What was seen, and when. Collected over some time, so already slightly out of date.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +96,8 @@ pub struct ObservedBinary {
     pub size: u64,
     /// When it was installed, where known.
     pub installed: Option<Timestamp>,
+    /// What its archive hashed to, where known.
+    pub digest: Option<Digest>,
     /// Why it cannot be used, where it cannot.
     pub damage: Option<String>,
     /// Further ids it answers to.
@@ -175,6 +177,8 @@ pub struct Supervisor {
     pub backing_off: Option<Timestamp>,
     /// Restarts in a row.
     pub restarts: u32,
+    /// The builds it may start by itself: that of its launch and that of its fallback.
+    pub builds: BTreeSet<BinaryId>,
 }
 
 /// A living server.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::desired::{Desired, Unanswered, WantedInstance};
 use crate::instance::InstanceName;
 use crate::instance::state::Health;
-use crate::observed::{Observed, ObservedInstance, Seen, Verdict};
+use crate::observed::{Comparison, Observed, ObservedInstance, Seen, Verdict};
 use crate::plan::Plan;
 use crate::plan::action::{Action, Ago, BlockReason};
 
@@ -165,6 +165,8 @@ fn row(
             None if put_down || disabled => InstanceState::Down,
             None if memory.is_some_and(|memory| memory.gave_up.is_some()) => InstanceState::GaveUp,
             None if seen.failed.is_some() => InstanceState::Failed,
+            // Nobody wants it to run any more.
+            None if !desired.instances.contains_key(name) => InstanceState::Down,
             None => InstanceState::Stopped,
         },
     };
@@ -217,11 +219,11 @@ fn row(
             .unwrap_or_default(),
         proven: server.is_some_and(|server| server.proven),
         process: server.map(|server| server.process.clone()),
-        matches: desired.instances.contains_key(name)
-            && !matches!(seen.server, Seen::Unknown(_))
-            && step.is_none()
-            && blocker.is_none()
-            && seen.failed.is_none(),
+        matches: wanted.is_some_and(|wanted| match &seen.server {
+            Seen::Known(Some(_)) => wanted.enabled && seen.comparison == Comparison::Match,
+            Seen::Known(None) => !wanted.enabled,
+            Seen::Unknown(_) => false,
+        }),
         note,
     }
 }

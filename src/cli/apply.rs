@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use llama_orch::apply::{Executor, Outcome, Report};
 use llama_orch::backend::local::Local;
 use llama_orch::history::{self, Entry};
+use llama_orch::instance::InstanceName;
 use llama_orch::plan::Plan;
 use llama_orch::plan::action::Action;
 use llama_orch::reconcile::{self, Pass};
@@ -112,7 +113,7 @@ pub(super) fn await_starting(
     if names.is_empty() {
         return Ok(Started::None);
     }
-    let list: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    let list: Vec<&str> = names.iter().map(InstanceName::as_str).collect();
     ui.remark(format_args!("waiting for the gate of {}", list.join(", ")));
     let gates = join_all(names.iter().map(|name| backend.await_gate(name)));
     let verdicts = runtime.block_on(async {

@@ -5,13 +5,14 @@
 //! backend.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use camino::Utf8PathBuf;
 use serde_json::{Value, json};
 
 use super::WantedBinary;
 use crate::instance::{EnvironmentValue, FileRole, InstanceName, Launch, LaunchInputs};
-use crate::manifest::{GpuBackend, Instance, ModelSource};
+use crate::manifest::{GpuBackend, Instance, ModelSource, is_secret_name};
 use crate::release::{Accelerator, Digest};
 
 /// A random text that never leaves this machine, mixed into hashes of secrets so that a record
@@ -37,19 +38,14 @@ impl std::fmt::Debug for Salt {
     }
 }
 
-/// Whether a variable's value is shown nowhere and recorded as a salted hash only.
-pub fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    ["KEY", "TOKEN", "SECRET", "PASSWORD"]
-        .iter()
-        .any(|end| name.ends_with(end))
-}
-
 /// The options of `llama-server` whose value is a file, and how a change of the file is noticed.
 const FILE_OPTIONS: &[(&[&str], FileRole)] = &[
     (&["--mmproj", "-mm"], FileRole::Model),
-    (&["--lora"], FileRole::Model),
-    (&["--control-vector"], FileRole::Model),
+    (&["--lora", "--lora-scaled"], FileRole::Model),
+    (
+        &["--control-vector", "--control-vector-scaled"],
+        FileRole::Model,
+    ),
     (
         &["--model-draft", "-md", "--spec-draft-model"],
         FileRole::Model,
@@ -61,6 +57,15 @@ const FILE_OPTIONS: &[(&[&str], FileRole)] = &[
     (&["--json-schema-file", "-jf"], FileRole::Content),
     (&["--ssl-key-file"], FileRole::Content),
     (&["--ssl-cert-file"], FileRole::Content),
+];
+
+/// Of those, the ones that take several files between commas, each with a scale after a colon
+/// where the name says so (llama.cpp's tools/server/README.md, b11429).
+const LIST_OPTIONS: &[&str] = &[
+    "--lora",
+    "--lora-scaled",
+    "--control-vector",
+    "--control-vector-scaled",
 ];
 
 /// Options and variables that choose devices by themselves, so that `gpu.device_id` keeps out.
@@ -132,7 +137,7 @@ fn binary_input(binary: &WantedBinary, digest: Option<Digest>) -> Value {
 
 fn environment_input(variable: &str, value: &EnvironmentValue, salt: &Salt) -> Value {
     match value {
-        EnvironmentValue::Literal(text) if is_secret(variable) => {
+        EnvironmentValue::Literal(text) if is_secret_name(variable) => {
             json!(format!("(secret {})", &salt.hash(text).to_string()[..12]))
         }
         EnvironmentValue::Literal(text) => json!(text),
@@ -149,9 +154,9 @@ struct Drafted {
 }
 
 impl Drafted {
-    fn option(&mut self, option: &str, value: impl ToString) {
+    fn option(&mut self, option: &str, value: impl fmt::Display) {
         self.arguments
-            .extend([option.to_owned(), value.to_string()]);
+            .extend([option.to_owned(), format!("{value}")]);
     }
 
     /// An option that is passed, and compared, only where its field was written.
@@ -194,7 +199,7 @@ impl Drafted {
             .env
             .keys()
             .any(|key| DEVICE_VARIABLES.contains(&key.as_str()));
-        let device = match (gpu.backend, gpu.device_id) {
+        let device = match (gpu.backend.or_else(|| backend_of(binary)), gpu.device_id) {
             // A build that has a GPU would use it unasked (`-ngl auto` is upstream's default).
             (Some(GpuBackend::Cpu), _) => match binary.variant.accelerator() {
                 Some(Accelerator::Cpu) | None => None,
@@ -208,7 +213,8 @@ impl Drafted {
             self.option("--device", device);
         }
         if gpu.backend != Some(GpuBackend::Cpu) {
-            self.optional("gpu.layers", "--n-gpu-layers", gpu.layers);
+            let layers = gpu.layers.filter(|layers| *layers >= 0);
+            self.optional("gpu.layers", "--n-gpu-layers", layers);
         }
     }
 
@@ -246,13 +252,46 @@ impl Drafted {
                     arguments.get(index + 1).map(String::as_str),
                 ),
             };
-            let role = FILE_OPTIONS
+            // llama.cpp itself takes `--lora_scaled` for `--lora-scaled` (common/arg.cpp).
+            let option = if option.starts_with("--") {
+                option.replace('_', "-")
+            } else {
+                option.to_owned()
+            };
+            let known = FILE_OPTIONS
                 .iter()
-                .find(|(names, _)| names.contains(&option));
-            if let (Some((_, role)), Some(value)) = (role, value) {
+                .find(|(names, _)| names.contains(&option.as_str()));
+            let (Some((_, role)), Some(value)) = (known, value) else {
+                continue;
+            };
+            if LIST_OPTIONS.contains(&option.as_str()) {
+                let scaled = option.ends_with("-scaled");
+                for file in value.split(',').filter(|file| !file.is_empty()) {
+                    let file = if scaled { without_scale(file) } else { file };
+                    self.files.insert(Utf8PathBuf::from(file), *role);
+                }
+            } else {
                 self.files.insert(Utf8PathBuf::from(value), *role);
             }
         }
+    }
+}
+
+/// The file of `file:scale`.
+fn without_scale(text: &str) -> &str {
+    match text.rsplit_once(':') {
+        Some((file, scale)) if scale.parse::<f32>().is_ok() => file,
+        Some(_) | None => text,
+    }
+}
+
+/// What a build computes on, as far as its variant says.
+fn backend_of(binary: &WantedBinary) -> Option<GpuBackend> {
+    match binary.variant.accelerator()? {
+        Accelerator::Vulkan => Some(GpuBackend::Vulkan),
+        Accelerator::Cuda(_) => Some(GpuBackend::Cuda),
+        Accelerator::Rocm(_) => Some(GpuBackend::Rocm),
+        Accelerator::Cpu | Accelerator::Other(_) => None,
     }
 }
 
@@ -267,3 +306,6 @@ const fn device_prefix(backend: GpuBackend) -> &'static str {
         GpuBackend::Sycl => "SYCL",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,14 @@ fn ports(mistakes: &mut Collector<'_>, instances: &Instances) {
     }
 }
 
+/// Whether a server on one host takes the address of a server on the other, both at the same port.
+pub(crate) fn hosts_overlap(one: &str, other: &str) -> bool {
+    let theirs: Vec<Address> = other.split(',').map(Address::of).collect();
+    one.split(',')
+        .map(Address::of)
+        .any(|one| theirs.iter().any(|other| one.overlaps(other)))
+}
+
 /// Where a server listens, as far as its text says.
 #[derive(Debug, PartialEq, Eq)]
 enum Address {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use super::action::{After, Rank, Step, StepId, Subject};
+use super::action::{After, Needs, Rank, Step, StepId, Subject};
 use super::draft::Drafts;
 
 /// Numbers the drafts so that each comes after those it comes after. Wishes are dropped where
@@ -28,7 +28,7 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
             followers[*before].push(index);
         }
     }
-    let key = |index: usize, list: &[Option<super::Draft>]| -> Option<(Rank, Subject)> {
+    let key = |index: usize, list: &[Option<super::draft::Draft>]| -> Option<(Rank, Subject)> {
         let action = &list[index].as_ref()?.action;
         Some((action.rank(), action.subject()))
     };
@@ -73,29 +73,34 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
                 after,
             });
         }
-        // A circle: give up the wishes of what is left, then, if need be, everything.
-        let Some(index) = (0..list.len())
-            .filter(|index| list[*index].is_some())
-            .max_by_key(|index| list[*index].as_ref().map_or(0, |draft| draft.wishes.len()))
-        else {
+        // A circle: give up the open wishes of a draft in it, or, where it has none, everything. Each
+        // round leaves fewer open edges, so it ends.
+        let is_open = |(before, _): &(usize, Needs)| !places.contains_key(before);
+        let Some(index) = in_a_circle(&list, &followers).max_by_key(|index| {
+            let wishes = list[*index].as_ref().map(|draft| &draft.wishes);
+            wishes.map_or(0, |wishes| {
+                wishes.iter().filter(|wish| is_open(wish)).count()
+            })
+        }) else {
             break;
         };
         if let Some(draft) = list[index].as_mut() {
-            if draft.wishes.is_empty() {
-                draft
-                    .after
-                    .retain(|(before, _)| places.contains_key(before));
+            let edges = if draft.wishes.iter().any(is_open) {
+                &mut draft.wishes
             } else {
-                draft
-                    .wishes
-                    .retain(|(before, _)| places.contains_key(before));
+                &mut draft.after
+            };
+            let given_up: Vec<usize> = edges
+                .extract_if(.., |edge| is_open(edge))
+                .map(|(before, _)| before)
+                .collect();
+            waiting[index] -= given_up.len();
+            for before in given_up {
+                // Whom it no longer waits for must not count for it either.
+                if let Some(place) = followers[before].iter().position(|one| *one == index) {
+                    followers[before].swap_remove(place);
+                }
             }
-            waiting[index] = draft
-                .after
-                .iter()
-                .chain(&draft.wishes)
-                .filter(|(before, _)| !places.contains_key(before))
-                .count();
         }
         if waiting[index] == 0
             && let Some(key) = key(index, &list)
@@ -104,6 +109,37 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// What is left and has somebody waiting for it who is left, over and over: the drafts in circles,
+/// and those between two of them.
+fn in_a_circle<'a>(
+    list: &'a [Option<super::draft::Draft>],
+    followers: &'a [Vec<usize>],
+) -> impl Iterator<Item = usize> + 'a {
+    let left = |index: &usize| list[*index].is_some();
+    let mut waited_for: Vec<usize> = followers
+        .iter()
+        .map(|all| all.iter().filter(|index| left(index)).count())
+        .collect();
+    let mut open: Vec<usize> = (0..list.len())
+        .filter(|index| left(index) && waited_for[*index] == 0)
+        .collect();
+    while let Some(index) = open.pop() {
+        let draft = list[index].as_ref();
+        for (before, _) in draft
+            .iter()
+            .flat_map(|draft| draft.after.iter().chain(&draft.wishes))
+        {
+            if left(before) {
+                waited_for[*before] = waited_for[*before].saturating_sub(1);
+                if waited_for[*before] == 0 {
+                    open.push(*before);
+                }
+            }
+        }
+    }
+    (0..list.len()).filter(move |index| list[*index].is_some() && waited_for[*index] > 0)
 }
 
 /// Numbers steps anew after some were taken out; edges to those are dropped.

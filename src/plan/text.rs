@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use super::Plan;
-use super::action::{Action, Bytes, Reason};
+use super::action::{Action, Bytes};
 use crate::instance::Change;
 
 /// One line of a plan.
@@ -40,7 +42,12 @@ impl Plan {
             subject: step.action.subject().to_string(),
             detail: match &step.action {
                 Action::Prune(prune) => format!("{}, {}", Bytes(prune.size), step.reason),
-                _ => step.reason.to_string(),
+                Action::Install(_)
+                | Action::Start(_)
+                | Action::Replace(_)
+                | Action::Update(_)
+                | Action::Stop(_)
+                | Action::Remove(_) => step.reason.to_string(),
             },
         });
         let holds = self.holds.iter().map(|hold| Line {
@@ -104,33 +111,38 @@ impl fmt::Display for Plan {
         for line in self.lines() {
             writeln!(f, "{line}")?;
         }
-        match self.summary() {
-            Some(summary) => write!(f, "\n{summary}"),
-            None => f.write_str("Nothing to do: everything is as the manifest says."),
-        }
+        let gap = if self.lines().is_empty() { "" } else { "\n" };
+        let end = self.summary();
+        let end = end
+            .as_deref()
+            .unwrap_or("Nothing to do: everything is as orchestrator.yaml says.");
+        write!(f, "{gap}{end}")
     }
 }
 
 /// The changes of a step as two texts of the same shape, old and new, for a diff.
 pub fn change_texts(changes: &[Change]) -> (String, String) {
-    let side = |value: &dyn Fn(&Change) -> Option<serde_json::Value>| {
+    let side = |value: &dyn Fn(&Change) -> Option<Value>| {
         changes
             .iter()
             .filter_map(|change| {
                 let value = value(change)?;
                 Some(match value {
                     // One argument a line, so that one that moved is one line of the diff.
-                    serde_json::Value::Array(items) => items
+                    Value::Array(items) => items
                         .iter()
                         .fold(format!("{}:\n", change.field), |text, item| {
                             text + &format!("  - {}\n", scalar(item))
                         }),
-                    serde_json::Value::Object(fields) => fields
+                    Value::Object(fields) => fields
                         .iter()
                         .fold(format!("{}:\n", change.field), |text, (key, item)| {
                             text + &format!("  {key}: {}\n", scalar(item))
                         }),
-                    other => format!("{}: {}\n", change.field, scalar(&other)),
+                    other
+                    @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+                        format!("{}: {}\n", change.field, scalar(&other))
+                    }
                 })
             })
             .collect::<String>()
@@ -141,48 +153,8 @@ pub fn change_texts(changes: &[Change]) -> (String, String) {
     )
 }
 
-fn scalar(value: &serde_json::Value) -> String {
+fn scalar(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
-}
-
-impl Reason {
-    /// The changes behind a restart, for a diff.
-    pub fn changes(&self) -> &[Change] {
-        match self {
-            Self::Drift { changes, .. } => changes,
-            Self::NotInstalled { .. }
-            | Self::Damaged(_)
-            | Self::NotRunning
-            | Self::Crashed(_)
-            | Self::Settings(_)
-            | Self::Unsupervised
-            | Self::FallsBack(_)
-            | Self::NoLongerWanted
-            | Self::PutDown(_)
-            | Self::Disabled
-            | Self::SwapsPort
-            | Self::Unused => &[],
-        }
-    }
-
-    /// A stable word for machines.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::NotInstalled { .. } => "not_installed",
-            Self::Damaged(_) => "damaged",
-            Self::NotRunning => "not_running",
-            Self::Crashed(_) => "crashed",
-            Self::Drift { .. } => "drift",
-            Self::Settings(_) => "settings",
-            Self::Unsupervised => "unsupervised",
-            Self::FallsBack(_) => "falls_back",
-            Self::NoLongerWanted => "no_longer_wanted",
-            Self::PutDown(_) => "put_down",
-            Self::Disabled => "disabled",
-            Self::SwapsPort => "swaps_port",
-            Self::Unused => "unused",
-        }
-    }
 }

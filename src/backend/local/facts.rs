@@ -6,11 +6,11 @@ use std::fs::Metadata;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use crate::desired::argv::{Salt, is_secret};
+use crate::desired::argv::Salt;
 use crate::instance::record::{FileFact, RecordedLaunch};
 use crate::instance::state::State;
 use crate::instance::{BinaryId, EnvironmentValue, FileRole, Launch};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, is_secret_name};
 use crate::plan::MODEL_STILL_FOR;
 use crate::registry::Registry;
 use crate::root::Root;
@@ -43,7 +43,7 @@ pub(super) fn secrets(manifest: &Manifest, salt: &Salt) -> BTreeMap<String, Stri
         .values()
         .flat_map(|instance| &instance.env)
         .filter_map(|(name, value)| match value {
-            EnvironmentValue::Literal(secret) if is_secret(name) => {
+            EnvironmentValue::Literal(secret) if is_secret_name(name) => {
                 Some((carrier(name, secret, salt), secret.clone()))
             }
             _ => None,
@@ -131,7 +131,7 @@ pub(super) fn locate(root: &Root, registry: &Registry, launch: &Launch, salt: &S
     let mut carried = BTreeSet::new();
     for (name, value) in &mut launch.environment {
         if let EnvironmentValue::Literal(text) = value
-            && is_secret(name)
+            && is_secret_name(name)
         {
             let variable = carrier(name, text, salt);
             carried.insert(variable.clone());

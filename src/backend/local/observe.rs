@@ -80,6 +80,7 @@ impl Local {
                     variant: entry.variant.clone(),
                     size: entry.size_bytes.unwrap_or_default(),
                     installed: entry.installed(),
+                    digest: entry.digest(),
                     damage,
                     aliases: entry.aliases.clone(),
                     prunable: entry.folder().is_ok(),
@@ -93,6 +94,7 @@ impl Local {
                 variant: Variant::new("unknown"),
                 size: 0,
                 installed: None,
+                digest: None,
                 damage: None,
                 aliases: Vec::new(),
                 prunable: false,
@@ -255,7 +257,7 @@ impl Sight {
         };
         ObservedInstance {
             revision,
-            supervisor: supervisor(&supervisor_lives, &state),
+            supervisor: supervisor(&supervisor_lives, &state, record.as_ref().ok()),
             server: server(&server_lives, &state),
             memory,
             comparison,
@@ -268,6 +270,7 @@ impl Sight {
 fn supervisor(
     lives: &Result<bool, Unseen>,
     state: &Result<Option<State>, Unseen>,
+    record: Option<&Option<Record>>,
 ) -> Seen<Option<Supervisor>> {
     match (lives, state) {
         (Err(why), _) | (Ok(true), Err(why)) => Seen::Unknown(why.clone()),
@@ -282,8 +285,21 @@ fn supervisor(
                 _ => None,
             },
             restarts: state.restarts.in_a_row,
+            builds: builds(state, record.and_then(Option::as_ref)),
         })),
     }
+}
+
+/// The builds a supervisor may start: of what it runs, and of everything it was told.
+fn builds(state: &State, record: Option<&Record>) -> BTreeSet<BinaryId> {
+    let told = record.and_then(|record| record.wanted.as_ref());
+    let told = told
+        .into_iter()
+        .flat_map(|told| std::iter::once(&told.launch).chain(&told.fallback));
+    std::iter::once(&state.launch)
+        .chain(told)
+        .map(|launch| launch.launch.binary)
+        .collect()
 }
 
 fn server(

@@ -276,7 +276,7 @@ impl Local {
                 fallback: same.and_then(|same| same.fallback.clone()),
                 supervision: update.supervision.clone(),
             });
-            record.protected |= false;
+            record.protected |= update.protect;
             durable::write_json(&folder.record(), &record).map_err(failed(what(), None))?;
             supervisor::refresh(&folder).map_err(failed(what(), None))?;
             drop(lock);
@@ -294,7 +294,7 @@ impl Local {
         };
         let id = assignment.id;
         progress.phase("taking over");
-        self.assign(&folder, record, assignment, false, &what())
+        self.assign(&folder, record, assignment, update.protect, &what())
             .await?;
         drop(lock);
         self.verdict(&folder, id, progress).await
@@ -434,9 +434,10 @@ fn judge(state: &State, supervisor_lives: bool) -> Option<Result<(), ActionError
     match (&state.phase, state.role) {
         (Phase::Running, Role::Wanted) => Some(Ok(())),
         (Phase::Running, Role::Fallback) => gate_failed(failure(), Some(build(&state.launch))),
-        (Phase::Failed, _) => gate_failed(failure(), None),
-        // What it was rolled back to does not start either; its supervisor goes on trying.
-        (Phase::BackingOff { .. }, Role::Fallback) => gate_failed(failure(), None),
+        // Where it was rolled back to what does not start either, its supervisor goes on trying.
+        (Phase::Failed, _) | (Phase::BackingOff { .. }, Role::Fallback) => {
+            gate_failed(failure(), None)
+        }
         // A launch that has passed before is tried without end: nobody can wait for that.
         (Phase::BackingOff { until }, Role::Wanted) if state.proven || state.load.is_some() => {
             let reason = format!("ended again; its supervisor tries it next at {until:.0}");

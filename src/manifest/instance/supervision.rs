@@ -128,11 +128,17 @@ pub(super) fn read_rollout(fields: &mut Section<'_, '_, '_>) -> (Rollout, Option
             "write `strategy: stop-then-start`, or leave it out",
         );
     }
+    let on_failure = fields.get("on_failure", word(FAILURES)).unwrap_or_default();
+    if on_failure == OnFailure::Leave {
+        let message = "`on_failure: leave` is not available in this version";
+        let hint = "write `on_failure: stop`, and see the last lines of its log";
+        fields.wrong("on_failure", message, hint);
+    }
     let min_healthy = fields.get("min_healthy", duration);
     let prove_after = fields.get("prove_after", duration);
     let rollout = Rollout {
         prove_after: prove_after.unwrap_or(Supervision::default().prove_after),
-        on_failure: fields.get("on_failure", word(FAILURES)).unwrap_or_default(),
+        on_failure,
         drain: fields.get("drain", duration),
     };
     (rollout, min_healthy)

@@ -1,0 +1,288 @@
+//! Why something is not done: held for time or a person, or blocked by the world.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::{Ago, Bytes, Subject};
+use crate::desired::Unanswered;
+use crate::instance::InstanceName;
+use crate::instance::record::Failure;
+use crate::observed::Unseen;
+use crate::release::BuildName;
+
+/// Deliberately not done in this pass: time will change that, or a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hold {
+    /// What is held.
+    pub subject: Subject,
+    /// Why.
+    pub why: HoldReason,
+    /// When it is worth looking again, where time alone helps.
+    pub until: Option<Timestamp>,
+}
+
+/// Why something is not done in this pass.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HoldReason {
+    /// It starts; its gate is not decided.
+    Starting {
+        /// Since when.
+        for_seconds: i64,
+    },
+    /// It ended, and its supervisor starts it again at a time.
+    BackingOff {
+        /// Restarts in a row.
+        restarts: u32,
+        /// Seconds to the next one.
+        in_seconds: i64,
+    },
+    /// It ended too often.
+    GaveUp(String),
+    /// The wanted launch has failed and is not tried again.
+    FailedInputs {
+        /// The build that failed.
+        build: BuildName,
+        /// Why.
+        failure: Failure,
+        /// Seconds since.
+        seconds_ago: i64,
+        /// The build that runs in its stead.
+        runs: Option<BuildName>,
+    },
+    /// A person put it down.
+    PutDown {
+        /// Why, where they said so.
+        reason: Option<String>,
+    },
+    /// It left the manifest and is protected.
+    Protected,
+    /// Removing it needs `--yes`.
+    NeedsConsent,
+    /// Too many would be removed at once.
+    TooManyRemovals {
+        /// How many.
+        removed: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// It waits for the gate of another instance that is not up.
+    WaitsFor(InstanceName),
+    /// It is to change after the canary, which has not come through.
+    WaitsForCanary(InstanceName),
+    /// It needs a step of another instance that is left out.
+    LeftOut(InstanceName),
+    /// The lock does not cover its pin and may not be extended.
+    Locked(String),
+    /// It lives and does not answer.
+    Unresponsive,
+    /// Part of it could not be seen.
+    Unseen(Unseen),
+}
+
+impl HoldReason {
+    /// Whether this hold is a failure that a person should look at (and the exit code should say).
+    pub const fn is_failure(&self) -> bool {
+        match self {
+            Self::GaveUp(_)
+            | Self::FailedInputs { .. }
+            | Self::BackingOff { .. }
+            | Self::TooManyRemovals { .. }
+            | Self::WaitsFor(_)
+            | Self::WaitsForCanary(_)
+            | Self::LeftOut(_)
+            | Self::Locked(_)
+            | Self::Unresponsive
+            | Self::Unseen(_) => true,
+            Self::Starting { .. } | Self::PutDown { .. } | Self::Protected | Self::NeedsConsent => {
+                false
+            }
+        }
+    }
+
+    /// A stable word for machines.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Starting { .. } => "starting",
+            Self::BackingOff { .. } => "backing_off",
+            Self::GaveUp(_) => "gave_up",
+            Self::FailedInputs { .. } => "failed_inputs",
+            Self::PutDown { .. } => "put_down",
+            Self::Protected => "protected",
+            Self::NeedsConsent => "needs_consent",
+            Self::TooManyRemovals { .. } => "too_many_removals",
+            Self::WaitsFor(_) => "waits_for",
+            Self::WaitsForCanary(_) => "waits_for_canary",
+            Self::LeftOut(_) => "left_out",
+            Self::Locked(_) => "locked",
+            Self::Unresponsive => "unresponsive",
+            Self::Unseen(_) => "unseen",
+        }
+    }
+}
+
+impl Hold {
+    /// The hold's reason in one line, with what a person can do.
+    pub fn text(&self) -> String {
+        let name = &self.subject;
+        match &self.why {
+            HoldReason::Starting { for_seconds } => {
+                format!(
+                    "starting for {}; its gate is not decided yet",
+                    Ago(*for_seconds)
+                )
+            }
+            HoldReason::BackingOff {
+                restarts,
+                in_seconds,
+            } => {
+                format!(
+                    "crashed {}, next try in {}",
+                    times(*restarts),
+                    Ago(*in_seconds)
+                )
+            }
+            HoldReason::GaveUp(why) => {
+                format!("gave up: {why}; change it or `llama-orch retry {name}`")
+            }
+            HoldReason::FailedInputs {
+                build,
+                failure,
+                seconds_ago,
+                runs,
+            } => {
+                let runs = runs
+                    .as_ref()
+                    .map(|runs| {
+                        if runs == build {
+                            "; the launch before it runs".to_owned()
+                        } else {
+                            format!("; {runs} runs")
+                        }
+                    })
+                    .unwrap_or_default();
+                format!(
+                    "{build} failed {} ago: {}{runs}; change it or `llama-orch retry {name}`",
+                    Ago(*seconds_ago),
+                    failure.reason
+                )
+            }
+            HoldReason::PutDown { reason: None } => {
+                format!("put down; `llama-orch up {name}` starts it")
+            }
+            HoldReason::PutDown {
+                reason: Some(reason),
+            } => {
+                format!("put down: {reason}; `llama-orch up {name}` starts it")
+            }
+            HoldReason::Protected => {
+                "no longer in orchestrator.yaml, and protected; it goes on running".to_owned()
+            }
+            HoldReason::NeedsConsent => {
+                "no longer in orchestrator.yaml; `llama-orch apply --yes` removes it".to_owned()
+            }
+            HoldReason::TooManyRemovals { removed, of } => format!(
+                "no longer in orchestrator.yaml; {removed} of {of} would be removed at once, which needs `--allow-empty`"
+            ),
+            HoldReason::WaitsFor(other) => format!("waits for `{other}`, which is not up"),
+            HoldReason::WaitsForCanary(canary) => {
+                format!("waits for the canary `{canary}`, which has not come through")
+            }
+            HoldReason::LeftOut(other) => {
+                format!("needs a step of `{other}`, which is left out here")
+            }
+            HoldReason::Locked(what) => format!(
+                "`orchestrator.lock` does not cover {what}; `llama-orch apply` without `--locked` extends it"
+            ),
+            HoldReason::Unresponsive => {
+                format!("lives and does not answer; see `llama-orch logs {name}`")
+            }
+            HoldReason::Unseen(why) => format!("left alone: {why}"),
+        }
+    }
+}
+
+/// Wanted, and it cannot be done. Independent steps still run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blocker {
+    /// What is blocked.
+    pub subject: Subject,
+    /// Why.
+    pub why: BlockReason,
+}
+
+/// Why something cannot be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BlockReason {
+    /// Someone else listens on its port.
+    PortHeld {
+        /// The port.
+        port: u16,
+        /// Who, for people.
+        by: String,
+    },
+    /// Files or variables it needs are not there.
+    Missing(Vec<String>),
+    /// Its pin could not be resolved.
+    Unresolved(Unanswered),
+    /// There is no room for its build.
+    NoSpace {
+        /// Bytes needed.
+        needs: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// Its build is not installed and cannot be fetched.
+    NotInstallable(String),
+}
+
+impl BlockReason {
+    /// A stable word for machines.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::PortHeld { .. } => "port_held",
+            Self::Missing(_) => "missing",
+            Self::Unresolved(_) => "unresolved",
+            Self::NoSpace { .. } => "no_space",
+            Self::NotInstallable(_) => "not_installable",
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unresolved(why) => why.hint(),
+            Self::PortHeld { .. }
+            | Self::Missing(_)
+            | Self::NoSpace { .. }
+            | Self::NotInstallable(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for BlockReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PortHeld { port, by } => write!(f, "port {port} is held by {by}"),
+            Self::Missing(what) => f.write_str(&what.join("; ")),
+            Self::Unresolved(why) => why.fmt(f),
+            Self::NoSpace { needs, free } => {
+                write!(
+                    f,
+                    "needs {} of disk, {} are free",
+                    Bytes(*needs),
+                    Bytes(*free)
+                )
+            }
+            Self::NotInstallable(why) => f.write_str(why),
+        }
+    }
+}
+
+fn times(count: u32) -> String {
+    if count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{count} times")
+    }
+}

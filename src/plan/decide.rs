@@ -1,0 +1,337 @@
+//! What is to become of one instance of the manifest, looked at by itself.
+//!
+//! What instances have to do with each other (ports, dependencies, the canary) is judged
+//! afterwards, in `order`.
+
+use super::Planner;
+use super::action::{
+    Action, Ago, BlockReason, HoldReason, Needs, PlannedLaunch, Reason, Start, Stop, Update,
+};
+use super::draft::Draft;
+use super::installs::Build;
+use crate::desired::{Unanswered, Wanted, WantedInstance};
+use crate::instance::is_socket;
+use crate::instance::record::{FailedLaunch, RecordedLaunch};
+use crate::instance::state::Health;
+use crate::instance::{InstanceName, Launch};
+use crate::manifest::OnFailure;
+use crate::observed::{
+    Comparison, Memory, ObservedInstance, ObservedServer, Seen, Supervisor, Verdict,
+};
+
+impl Planner<'_> {
+    /// Decides about one instance of the manifest.
+    pub(super) fn instance(
+        &mut self,
+        name: &InstanceName,
+        wanted: &WantedInstance,
+        seen: &ObservedInstance,
+    ) {
+        let (Seen::Known(memory), Seen::Known(supervisor), Seen::Known(server)) =
+            (&seen.memory, &seen.supervisor, &seen.server)
+        else {
+            if let WantedInstance::Unresolved(unresolved) = wanted {
+                self.unresolved(name, &unresolved.why);
+            }
+            return self.unseen(name, seen);
+        };
+        if memory.put_down.is_some() || !wanted.enabled() {
+            return self.keep_down(name, wanted, seen, memory);
+        }
+        let wanted = match wanted {
+            WantedInstance::Unresolved(unresolved) => {
+                self.mend_supervision(name, wanted, seen);
+                return self.unresolved(name, &unresolved.why);
+            }
+            WantedInstance::Resolved(wanted) => wanted.as_ref(),
+        };
+        if let Comparison::Unknown(_) = seen.comparison {
+            return self.unseen(name, seen);
+        }
+        let runs_what_failed = server.is_some() && seen.comparison == Comparison::Match;
+        if let Some(failed) = seen.failed.as_ref().filter(|_| !runs_what_failed) {
+            return self.failed_before(name, wanted, seen, memory, failed);
+        }
+        match (server, &seen.comparison) {
+            (_, Comparison::Unknown(_)) => self.unseen(name, seen),
+            (Some(server), Comparison::Match) => self.matching(name, seen, server),
+            (Some(server), Comparison::Differs(changes)) => {
+                let reason = Reason::Drift {
+                    changes: changes.clone(),
+                    last_load: server.load.or(memory.last_load),
+                };
+                let replaced = Some(&server.launch).filter(|_| server.verdict == Verdict::Passed);
+                let start = self.start_of(name, wanted, seen, memory, replaced);
+                self.try_start(name, Action::Replace(Box::new(start)), reason, seen);
+            }
+            (None, Comparison::Match) if supervisor.is_some() => self.no_server_yet(name, seen),
+            (None, comparison) => {
+                if let (Comparison::Match, Some(why)) = (comparison, &memory.gave_up) {
+                    return self.hold(name, HoldReason::GaveUp(why.clone()), None);
+                }
+                let reason = match memory.last_exit {
+                    Some((exit, _)) if !memory.ended_on_request => Reason::Crashed(exit),
+                    Some(_) | None => Reason::NotRunning,
+                };
+                let start = self.start_of(name, wanted, seen, memory, None);
+                self.try_start(name, Action::Start(Box::new(start)), reason, seen);
+            }
+        }
+    }
+
+    /// A person put it down, or the manifest says that it is not to run. No build is needed for that.
+    fn keep_down(
+        &mut self,
+        name: &InstanceName,
+        wanted: &WantedInstance,
+        seen: &ObservedInstance,
+        memory: &Memory,
+    ) {
+        let lives = |seen: &ObservedInstance| {
+            matches!(seen.server, Seen::Known(Some(_)))
+                || matches!(seen.supervisor, Seen::Known(Some(_)))
+        };
+        match (&memory.put_down, lives(seen)) {
+            (put_down, true) => {
+                let reason = put_down.as_ref().map_or(Reason::Disabled, |put_down| {
+                    Reason::PutDown(put_down.reason.clone())
+                });
+                let stop = Stop {
+                    instance: name.clone(),
+                    revision: seen.revision.clone(),
+                    stop_timeout: wanted.supervision().stop_timeout,
+                };
+                self.drafts.add(Draft::new(Action::Stop(stop), reason));
+            }
+            (Some(put_down), false) if wanted.enabled() => {
+                let reason = put_down.reason.clone();
+                self.hold(name, HoldReason::PutDown { reason }, None);
+            }
+            (Some(_) | None, false) => {}
+        }
+    }
+
+    fn unresolved(&mut self, name: &InstanceName, why: &Unanswered) {
+        match why {
+            Unanswered::NotLocked(what) => {
+                self.hold(name, HoldReason::Locked(what.clone()), None);
+            }
+            Unanswered::Source { .. }
+            | Unanswered::NotPublished { .. }
+            | Unanswered::Contradiction(_)
+            | Unanswered::Impossible { .. } => {
+                self.block(name, BlockReason::Unresolved(why.clone()));
+            }
+        }
+    }
+
+    /// What runs is what is wanted: at most its supervision is to be mended.
+    fn matching(&mut self, name: &InstanceName, seen: &ObservedInstance, server: &ObservedServer) {
+        self.mend(name);
+        if server.verdict == Verdict::Starting {
+            let for_seconds = Ago::between(server.since, self.observed.at);
+            self.hold(name, HoldReason::Starting { for_seconds }, None);
+        } else if server.health == Health::Unresponsive && !is_unsupervised(seen) {
+            // Without a supervisor nobody has asked it lately.
+            self.hold(name, HoldReason::Unresponsive, None);
+        }
+    }
+
+    /// Mends the supervision of an instance that goes on running what it runs.
+    pub(super) fn mend(&mut self, name: &InstanceName) {
+        let desired = self.desired;
+        let observed = self.observed;
+        if let (Some(wanted), Some(seen)) =
+            (desired.instances.get(name), observed.instances.get(name))
+        {
+            self.mend_supervision(name, wanted, seen);
+        }
+    }
+
+    fn mend_supervision(
+        &mut self,
+        name: &InstanceName,
+        wanted: &WantedInstance,
+        seen: &ObservedInstance,
+    ) {
+        let supervision = wanted.supervision();
+        let protect = self.desired.protect.contains(name);
+        let unprotected = protect && seen.memory.known().is_some_and(|memory| !memory.protected);
+        let reason = match (&seen.supervisor, &seen.server) {
+            (Seen::Known(None), Seen::Known(Some(_))) => Reason::Unsupervised,
+            (Seen::Known(Some(supervisor)), Seen::Known(server))
+                // One that neither has a server nor waits to start one is too busy to listen.
+                if server.is_some() || supervisor.backing_off.is_some() =>
+            {
+                let mut fields = supervisor.settings.changed_fields(supervision);
+                if unprotected {
+                    fields.push("protect");
+                }
+                if fields.is_empty() {
+                    return;
+                }
+                Reason::Settings(fields)
+            }
+            (Seen::Known(_) | Seen::Unknown(_), Seen::Known(_) | Seen::Unknown(_)) => return,
+        };
+        let update = Update {
+            instance: name.clone(),
+            revision: seen.revision.clone(),
+            supervision: supervision.clone(),
+            adopt: reason == Reason::Unsupervised,
+            protect,
+        };
+        self.drafts
+            .add(Draft::new(Action::Update(Box::new(update)), reason));
+    }
+
+    /// A supervisor has the wanted launch in hand and no server at the moment.
+    fn no_server_yet(&mut self, name: &InstanceName, seen: &ObservedInstance) {
+        let Seen::Known(Some(supervisor)) = &seen.supervisor else {
+            return;
+        };
+        match supervisor.backing_off {
+            Some(until) => {
+                self.mend(name);
+                let why = HoldReason::BackingOff {
+                    restarts: supervisor.restarts,
+                    in_seconds: Ago::between(self.observed.at, until),
+                };
+                self.hold(name, why, Some(until));
+            }
+            None => self.hold(name, HoldReason::Starting { for_seconds: 0 }, None),
+        }
+    }
+
+    /// The wanted launch has failed: it is not tried again, and something proven runs in its stead.
+    fn failed_before(
+        &mut self,
+        name: &InstanceName,
+        wanted: &Wanted,
+        seen: &ObservedInstance,
+        memory: &Memory,
+        failed: &FailedLaunch,
+    ) {
+        let server = seen.server.known().and_then(Option::as_ref);
+        let supervisor = seen.supervisor.known().and_then(Option::as_ref);
+        let why = HoldReason::FailedInputs {
+            build: failed.build.clone(),
+            failure: failed.failure.clone(),
+            seconds_ago: Ago::between(failed.at, self.observed.at),
+            runs: server.map(|server| server.launch.launch.build.clone()),
+        };
+        let until = match (server, supervisor) {
+            (None, Some(Supervisor { backing_off, .. })) => *backing_off,
+            (Some(_), _) | (None, None) => None,
+        };
+        self.hold(name, why, until);
+        if server.is_some() || supervisor.is_some() {
+            return self.mend(name);
+        }
+        let proven = memory.proven.iter().find(|launch| {
+            launch.launch.inputs != wanted.launch.inputs && self.is_installed(launch.launch.binary)
+        });
+        if let (OnFailure::Rollback, None, Some(proven)) =
+            (wanted.on_failure, &memory.gave_up, proven)
+        {
+            if let Some(why) = self.port_held(&proven.launch) {
+                return self.block(name, why);
+            }
+            let start = Start {
+                launch: PlannedLaunch::Proven(proven.clone()),
+                fallback: None,
+                ..self.start_of(name, wanted, seen, memory, None)
+            };
+            let reason = Reason::FallsBack(failed.failure.clone());
+            self.drafts
+                .add(Draft::new(Action::Start(Box::new(start)), reason));
+        }
+    }
+
+    /// The start of the wanted launch. It falls back to the launch it replaces, if that had passed
+    /// its gate, else to the newest proven one; never to the same inputs, which fail alike.
+    fn start_of(
+        &self,
+        name: &InstanceName,
+        wanted: &Wanted,
+        seen: &ObservedInstance,
+        memory: &Memory,
+        replaced: Option<&RecordedLaunch>,
+    ) -> Start {
+        let fallback = replaced
+            .into_iter()
+            .chain(&memory.proven)
+            .filter(|_| wanted.on_failure == OnFailure::Rollback)
+            .find(|launch| {
+                launch.launch.inputs != wanted.launch.inputs
+                    && self.is_installed(launch.launch.binary)
+            })
+            .cloned();
+        Start {
+            instance: name.clone(),
+            revision: seen.revision.clone(),
+            launch: PlannedLaunch::Wanted(wanted.launch.clone()),
+            fallback,
+            supervision: wanted.supervision.clone(),
+            protect: self.desired.protect.contains(name),
+        }
+    }
+
+    /// Adds the step if nothing is in its way. Says what is otherwise, and sees to it that what runs
+    /// goes on running well.
+    fn try_start(
+        &mut self,
+        name: &InstanceName,
+        action: Action,
+        reason: Reason,
+        seen: &ObservedInstance,
+    ) {
+        let mut draft = Draft::new(action, reason);
+        let Some((_, launch)) = draft.starts() else {
+            return;
+        };
+        let build = self.builds.get(&launch.binary);
+        let blocked = if seen.missing.is_empty() {
+            self.port_held(launch)
+        } else {
+            Some(BlockReason::Missing(seen.missing.clone()))
+        };
+        match (blocked, build) {
+            (Some(why), _) => self.block(name, why),
+            (None, Some(Build::Blocked(why))) => {
+                let why = why.clone();
+                self.block(name, why);
+            }
+            (None, Some(Build::Unseen(why))) => {
+                let why = HoldReason::Unseen(why.clone());
+                self.hold(name, why, None);
+            }
+            (None, Some(Build::Step(install))) => {
+                draft.after(*install, Needs::Success);
+                self.drafts.add(draft);
+                return;
+            }
+            (None, Some(Build::Present) | None) => {
+                self.drafts.add(draft);
+                return;
+            }
+        }
+        self.mend(name);
+    }
+
+    /// Why a launch cannot have its port: somebody who is not ours has it.
+    fn port_held(&self, launch: &Launch) -> Option<BlockReason> {
+        if is_socket(&launch.host) {
+            return None;
+        }
+        let by = self.observed.host.ports.known()?.get(&launch.port)?.clone();
+        Some(BlockReason::PortHeld {
+            port: launch.port,
+            by,
+        })
+    }
+}
+
+fn is_unsupervised(seen: &ObservedInstance) -> bool {
+    matches!(seen.supervisor, Seen::Known(None))
+}

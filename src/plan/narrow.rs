@@ -1,0 +1,119 @@
+//! A plan with steps left out: because nobody agreed to them, or because only some instances were
+//! asked for. What needs a step that is left out is held.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::action::{Action, Hold, HoldReason, Needs, Reason, Step, StepId, Subject};
+use super::{Plan, graph};
+use crate::instance::InstanceName;
+
+impl Plan {
+    /// The same plan without the removals, which become holds: nobody has agreed to them.
+    #[must_use]
+    pub fn without_removals(mut self) -> Self {
+        let removes = |step: &Step| matches!(step.action, Action::Remove(_));
+        let needs_consent: Vec<Hold> = self
+            .steps
+            .iter()
+            .filter(|step| removes(step))
+            .map(|step| Hold {
+                subject: step.action.subject(),
+                why: HoldReason::NeedsConsent,
+                until: None,
+            })
+            .collect();
+        self.holds.extend(needs_consent);
+        self.keep_steps(|step| !removes(step));
+        self
+    }
+
+    /// Only what concerns these instances, with the installs they need. A step that would need
+    /// another instance's step is held.
+    #[must_use]
+    pub fn narrowed(mut self, names: &BTreeSet<InstanceName>) -> Self {
+        let asked = |subject: &Subject| subject.instance().is_some_and(|name| names.contains(name));
+        let installs = |step: &Step| matches!(step.action, Action::Install(_));
+        self.holds.retain(|hold| asked(&hold.subject));
+        self.blockers.retain(|blocker| asked(&blocker.subject));
+        self.unused.clear();
+        self.keep_steps(|step| asked(&step.action.subject()) || installs(step));
+        let needed: BTreeSet<StepId> = self
+            .steps
+            .iter()
+            .flat_map(|step| step.after.iter().map(|after| after.step))
+            .collect();
+        self.keep_steps(|step| !installs(step) || needed.contains(&step.id));
+        self
+    }
+
+    /// Drops steps, and those that need the success of a dropped one, which become holds.
+    fn keep_steps(&mut self, keep: impl Fn(&Step) -> bool) {
+        let mut dropped: BTreeMap<StepId, Subject> = BTreeMap::new();
+        for step in &self.steps {
+            if !keep(step) {
+                dropped.insert(step.id, step.action.subject());
+            }
+        }
+        // Each round can drop a stop that makes way for a start which is dropped itself, and with it
+        // what needed that stop.
+        loop {
+            let mut stuck: BTreeMap<StepId, Hold> = BTreeMap::new();
+            for step in self
+                .steps
+                .iter()
+                .filter(|step| !dropped.contains_key(&step.id))
+            {
+                let other = step
+                    .after
+                    .iter()
+                    .filter(|after| after.needs == Needs::Success)
+                    .find_map(|after| match stuck.get(&after.step) {
+                        Some(hold) => hold.subject.instance(),
+                        None => dropped.get(&after.step)?.instance(),
+                    });
+                if let Some(other) = other {
+                    let hold = Hold {
+                        subject: step.action.subject(),
+                        why: HoldReason::LeftOut(other.clone()),
+                        until: None,
+                    };
+                    stuck.insert(step.id, hold);
+                }
+            }
+            for (id, hold) in stuck {
+                dropped.insert(id, hold.subject.clone());
+                // A stop and its start are one step to whoever reads it.
+                if !self.holds.contains(&hold) {
+                    self.holds.push(hold);
+                }
+            }
+            let starts_later = |stop: &Step| {
+                self.steps.iter().any(|step| {
+                    !dropped.contains_key(&step.id)
+                        && matches!(step.action, Action::Start(_))
+                        && step.action.subject() == stop.action.subject()
+                })
+            };
+            let idle: Vec<_> = self
+                .steps
+                .iter()
+                .filter(|step| {
+                    !dropped.contains_key(&step.id)
+                        && step.reason == Reason::SwapsPort
+                        && !starts_later(step)
+                })
+                .map(|step| (step.id, step.action.subject()))
+                .collect();
+            if idle.is_empty() {
+                break;
+            }
+            dropped.extend(idle);
+        }
+        let kept = std::mem::take(&mut self.steps)
+            .into_iter()
+            .filter(|step| !dropped.contains_key(&step.id))
+            .collect();
+        self.steps = graph::renumber(kept);
+        self.holds.sort_by(|a, b| a.subject.cmp(&b.subject));
+    }
+}

@@ -1,0 +1,238 @@
+//! What instances have to do with each other: addresses that change hands, dependencies, the canary.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Planner;
+use super::action::{Action, BlockReason, HoldReason, Needs, PlannedLaunch, Reason};
+use super::draft::Draft;
+use super::ports::{Holders, overlap};
+use crate::desired::WantedInstance;
+use crate::instance::InstanceName;
+use crate::observed::{Seen, Verdict};
+
+/// What keeps a step from being done in this pass.
+enum Obstacle {
+    /// Another instance keeps its address.
+    Address { port: u16, holder: InstanceName },
+    /// Another instance is to start where a rolled back launch would listen.
+    Rival { port: u16, rival: InstanceName },
+    /// An instance it depends on is not up.
+    Dependency(InstanceName),
+    /// The canary has not come through.
+    Canary(InstanceName),
+}
+
+impl Planner<'_> {
+    /// Takes back what cannot be done in this pass because of other instances, and orders the rest.
+    pub(super) fn settle_order(&mut self) {
+        let observed = self.observed;
+        let holders = Holders::of(observed);
+        self.take_back(&holders);
+        self.order_by_ports(&holders);
+        self.settle_fallbacks(&holders);
+        self.order_by_dependencies();
+        self.follow_canary();
+    }
+
+    /// Takes back steps that meet an obstacle. One that is taken back may be the obstacle of others,
+    /// so those that lean on it are looked at again.
+    fn take_back(&mut self, holders: &Holders<'_>) {
+        let lean_on = self.who_leans_on_whom(holders);
+        let mut canary = self.troubled_canary();
+        let mut open: BTreeSet<InstanceName> = self.drafts.starts().keys().cloned().collect();
+        while let Some(name) = open.pop_first() {
+            let Some(index) = self.drafts.starts().get(&name).copied() else {
+                continue;
+            };
+            let Some(obstacle) = self.obstacle(&name, index, holders, canary.as_ref()) else {
+                continue;
+            };
+            self.drafts.remove(index);
+            match obstacle {
+                Obstacle::Address { port, holder } => {
+                    let by = format!("`{holder}`, which is left as it is");
+                    self.block(&name, BlockReason::PortHeld { port, by });
+                }
+                Obstacle::Rival { port, rival } => {
+                    let by = format!("`{rival}`, which is to start there");
+                    self.block(&name, BlockReason::PortHeld { port, by });
+                }
+                Obstacle::Dependency(other) => self.hold(&name, HoldReason::WaitsFor(other), None),
+                Obstacle::Canary(canary) => {
+                    self.hold(&name, HoldReason::WaitsForCanary(canary), None);
+                }
+            }
+            self.mend(&name);
+            if self.desired.rollout.canary.as_ref() == Some(&name) {
+                open.extend(self.drafts.starts().keys().cloned());
+                canary = Some(name);
+            } else if let Some(others) = lean_on.get(&name) {
+                open.extend(others.iter().cloned());
+            }
+        }
+    }
+
+    /// For each instance the others whose steps count on a step of it.
+    fn who_leans_on_whom(
+        &self,
+        holders: &Holders<'_>,
+    ) -> BTreeMap<InstanceName, Vec<InstanceName>> {
+        let mut lean_on: BTreeMap<InstanceName, Vec<InstanceName>> = BTreeMap::new();
+        for (name, index) in self.drafts.starts() {
+            let Some((_, launch)) = self.drafts.get(*index).and_then(Draft::starts) else {
+                continue;
+            };
+            for other in self
+                .depends_on(name)
+                .chain(holders.in_the_way_of(name, launch))
+            {
+                lean_on.entry(other.clone()).or_default().push(name.clone());
+            }
+        }
+        lean_on
+    }
+
+    fn depends_on(&self, name: &InstanceName) -> impl Iterator<Item = &InstanceName> {
+        let wanted = match self.desired.instances.get(name) {
+            Some(WantedInstance::Resolved(wanted)) => Some(wanted),
+            Some(WantedInstance::Unresolved(_)) | None => None,
+        };
+        wanted.into_iter().flat_map(|wanted| &wanted.depends_on)
+    }
+
+    fn obstacle(
+        &self,
+        name: &InstanceName,
+        index: usize,
+        holders: &Holders<'_>,
+        canary: Option<&InstanceName>,
+    ) -> Option<Obstacle> {
+        let draft = self.drafts.get(index)?;
+        let (_, launch) = draft.starts()?;
+        let keeps = |holder: &&InstanceName| {
+            let end = self.drafts.ends().get(*holder);
+            end.and_then(|end| self.drafts.get(*end))
+                .is_none_or(|end| end.starts().is_some_and(|(_, next)| overlap(next, launch)))
+        };
+        if let Some(holder) = holders.in_the_way_of(name, launch).find(keeps) {
+            return Some(Obstacle::Address {
+                port: launch.port,
+                holder: holder.clone(),
+            });
+        }
+        if let Some(rival) = self.rival(name, draft) {
+            return Some(Obstacle::Rival {
+                port: launch.port,
+                rival: rival.clone(),
+            });
+        }
+        if let Some(other) = self.depends_on(name).find(|other| !self.will_be_up(other)) {
+            return Some(Obstacle::Dependency(other.clone()));
+        }
+        canary
+            .filter(|canary| *canary != name && matches!(draft.reason, Reason::Drift { .. }))
+            .map(|canary| Obstacle::Canary(canary.clone()))
+    }
+
+    /// Who is to start where a launch from the record would listen. Those from the manifest have an
+    /// address each, or it would not be valid.
+    fn rival(&self, name: &InstanceName, draft: &Draft) -> Option<&InstanceName> {
+        let Action::Start(start) = &draft.action else {
+            return None;
+        };
+        let PlannedLaunch::Proven(ours) = &start.launch else {
+            return None;
+        };
+        let theirs = |index: &usize| self.drafts.get(*index).and_then(Draft::starts);
+        self.drafts
+            .starts()
+            .iter()
+            .filter(|(other, _)| *other != name)
+            .find(|(_, index)| {
+                theirs(index).is_some_and(|(_, launch)| overlap(launch, &ours.launch))
+            })
+            .map(|(other, _)| other)
+    }
+
+    /// Whether an instance has passed its gate, or will have once the plan is carried out.
+    fn will_be_up(&self, name: &InstanceName) -> bool {
+        if self.drafts.starts().contains_key(name) {
+            return true;
+        }
+        let passed = |seen: &crate::observed::ObservedInstance| matches!(&seen.server, Seen::Known(Some(server)) if server.verdict == Verdict::Passed);
+        !self.drafts.ends().contains_key(name)
+            && self.observed.instances.get(name).is_some_and(passed)
+    }
+
+    /// The canary, where it is to run and does not come through: nothing changes after it then.
+    fn troubled_canary(&self) -> Option<InstanceName> {
+        let canary = self.desired.rollout.canary.as_ref()?;
+        let of_canary = |subject: &super::Subject| subject.instance() == Some(canary);
+        let held = self.holds.iter().any(|hold| {
+            of_canary(&hold.subject)
+                && (hold.why.is_failure() || matches!(hold.why, HoldReason::Starting { .. }))
+        });
+        let blocked = self.blockers.iter().any(|one| of_canary(&one.subject));
+        (held || blocked).then(|| canary.clone())
+    }
+
+    /// Puts each start after the starts of what it depends on, and so the stop that makes way for it.
+    fn order_by_dependencies(&mut self) {
+        let starts = self.drafts.starts();
+        let mut edges: Vec<(usize, usize)> = Vec::new();
+        for (name, start) in starts {
+            let stop = self.drafts.ends().get(name).filter(|stop| *stop != start);
+            for before in self.depends_on(name).filter_map(|other| starts.get(other)) {
+                edges.extend(stop.into_iter().chain([start]).map(|own| (*own, *before)));
+            }
+        }
+        for (own, before) in edges {
+            if let Some(draft) = self.drafts.get_mut(own)
+                && belongs_to_start(draft)
+            {
+                draft.wishes.push((before, Needs::Success));
+            }
+        }
+    }
+
+    /// Puts every other start after that of the canary, but for what the canary itself needs.
+    fn follow_canary(&mut self) {
+        let canary = self.desired.rollout.canary.as_ref();
+        let Some(first) = canary.and_then(|canary| self.drafts.starts().get(canary).copied())
+        else {
+            return;
+        };
+        let mut needed: BTreeSet<usize> = BTreeSet::new();
+        let mut open = vec![first];
+        while let Some(index) = open.pop() {
+            if needed.insert(index)
+                && let Some(draft) = self.drafts.get(index)
+            {
+                let before = draft.after.iter().chain(&draft.wishes);
+                open.extend(before.map(|(before, _)| *before));
+            }
+        }
+        let starts = self.drafts.starts().values();
+        let later: BTreeSet<usize> = starts
+            .chain(self.drafts.ends().values())
+            .copied()
+            .filter(|index| !needed.contains(index))
+            .collect();
+        for index in later {
+            if let Some(draft) = self.drafts.get_mut(index)
+                && belongs_to_start(draft)
+            {
+                draft.wishes.push((first, Needs::Success));
+            }
+        }
+    }
+}
+
+/// Whether a draft starts a server, or ends one only to make way for its start.
+fn belongs_to_start(draft: &Draft) -> bool {
+    match draft.action {
+        Action::Start(_) | Action::Replace(_) => true,
+        Action::Stop(_) => draft.reason == Reason::SwapsPort,
+        Action::Install(_) | Action::Update(_) | Action::Remove(_) | Action::Prune(_) => false,
+    }
+}

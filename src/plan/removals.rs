@@ -1,0 +1,81 @@
+//! Instances that left the manifest, and servers that are to end whatever the manifest says.
+
+use super::Planner;
+use super::action::{Action, HoldReason, Reason, Stop};
+use super::draft::Draft;
+use crate::instance::{InstanceName, Supervision};
+use crate::observed::{ObservedInstance, Seen};
+
+/// From this many known instances on, removing more than half of them needs agreement.
+const MANY: usize = 3;
+
+impl Planner<'_> {
+    /// Decides about instances that left the manifest.
+    pub(super) fn removals(&mut self) {
+        let mut known = 0;
+        let mut removable = 0;
+        let mut gone = Vec::new();
+        for (name, seen) in &self.observed.instances {
+            let memory = seen.memory.known();
+            if self.desired.instances.contains_key(name) {
+                known += usize::from(memory.is_none_or(|memory| memory.traces));
+                continue;
+            }
+            known += 1;
+            let protected = self.desired.protect.contains(name)
+                || memory.is_some_and(|memory| memory.protected);
+            removable += usize::from(!protected && seen.unseen().is_none());
+            gone.push((name, seen, protected));
+        }
+        let most = known >= MANY && removable * 2 > known;
+        let refused = !self.desired.allow_empty && (removable == known || most);
+        for (name, seen, protected) in gone {
+            if seen.unseen().is_some() {
+                self.unseen(name, seen);
+            } else if protected {
+                self.hold(name, HoldReason::Protected, None);
+            } else if refused {
+                let why = HoldReason::TooManyRemovals {
+                    removed: removable,
+                    of: known,
+                };
+                self.hold(name, why, None);
+            } else {
+                let remove = Action::Remove(stop_as_it_is(name, seen));
+                self.drafts.add(Draft::new(remove, Reason::NoLongerWanted));
+            }
+        }
+    }
+
+    /// Ends the server of one instance because a person asked for it.
+    pub(super) fn end(
+        &mut self,
+        name: &InstanceName,
+        seen: &ObservedInstance,
+        reason: Option<&str>,
+    ) {
+        match (&seen.supervisor, &seen.server) {
+            (Seen::Known(None), Seen::Known(None)) => {}
+            // Its record may be damaged; what lives can be ended all the same.
+            (Seen::Known(_), Seen::Known(_)) => {
+                let stop = Action::Stop(stop_as_it_is(name, seen));
+                let reason = Reason::PutDown(reason.map(str::to_owned));
+                self.drafts.add(Draft::new(stop, reason));
+            }
+            (Seen::Unknown(_), _) | (_, Seen::Unknown(_)) => self.unseen(name, seen),
+        }
+    }
+}
+
+/// A stop by the settings of the supervisor that lives, since the manifest says none.
+fn stop_as_it_is(name: &InstanceName, seen: &ObservedInstance) -> Stop {
+    let supervisor = seen.supervisor.known().and_then(Option::as_ref);
+    Stop {
+        instance: name.clone(),
+        revision: seen.revision.clone(),
+        stop_timeout: supervisor.map_or_else(
+            || Supervision::default().stop_timeout,
+            |supervisor| supervisor.settings.stop_timeout,
+        ),
+    }
+}
