@@ -9,4 +9,5 @@
 #![expect(clippy::print_stdout, reason = "says which tests were skipped")]
 
 mod cli;
+mod purity;
 mod support;
