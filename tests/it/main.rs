@@ -10,4 +10,5 @@
 
 mod cli;
 mod purity;
+mod scenarios;
 mod support;

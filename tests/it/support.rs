@@ -4,4 +4,5 @@ pub(crate) mod archives;
 pub(crate) mod filters;
 pub(crate) mod release_server;
 pub(crate) mod sandbox;
+pub(crate) mod simulation;
 pub(crate) mod tree;
