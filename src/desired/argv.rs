@@ -118,8 +118,10 @@ pub(super) fn launch(
         files: launch.files,
         fetches: matches!(source, Some(ModelSource::HuggingFace(_)))
             || instance.args.iter().any(|argument| {
-                let option = argument.split('=').next().unwrap_or_default();
-                matches!(option, "-mu" | "--model-url" | "-hfd" | "--hf-repo-draft")
+                matches!(
+                    option_of(argument).as_str(),
+                    "-mu" | "--model-url" | "-hfd" | "--hf-repo-draft"
+                )
             }),
         router: matches!(source, Some(ModelSource::Directory(_))),
         inputs: launch.inputs,
@@ -193,12 +195,14 @@ impl Drafted {
 
     fn gpu(&mut self, instance: &Instance, binary: &WantedBinary) {
         let gpu = &instance.gpu;
-        let chosen_elsewhere = instance.args.iter().any(|argument| {
-            DEVICE_OPTIONS.contains(&argument.split('=').next().unwrap_or_default())
-        }) || instance
-            .env
-            .keys()
-            .any(|key| DEVICE_VARIABLES.contains(&key.as_str()));
+        let chosen_elsewhere = instance
+            .args
+            .iter()
+            .any(|argument| DEVICE_OPTIONS.contains(&option_of(argument).as_str()))
+            || instance
+                .env
+                .keys()
+                .any(|key| DEVICE_VARIABLES.contains(&key.as_str()));
         let device = match (gpu.backend.or_else(|| backend_of(binary)), gpu.device_id) {
             // A build that has a GPU would use it unasked (`-ngl auto` is upstream's default).
             (Some(GpuBackend::Cpu), _) => match binary.variant.accelerator() {
@@ -245,18 +249,10 @@ impl Drafted {
     /// Notes the files that `args` name, written as two arguments or with `=`.
     fn name_files(&mut self, arguments: &[String]) {
         for (index, argument) in arguments.iter().enumerate() {
-            let (option, value) = match argument.split_once('=') {
-                Some((option, value)) => (option, Some(value)),
-                None => (
-                    argument.as_str(),
-                    arguments.get(index + 1).map(String::as_str),
-                ),
-            };
-            // llama.cpp itself takes `--lora_scaled` for `--lora-scaled` (common/arg.cpp).
-            let option = if option.starts_with("--") {
-                option.replace('_', "-")
-            } else {
-                option.to_owned()
+            let option = option_of(argument);
+            let value = match argument.split_once('=') {
+                Some((_, value)) => Some(value),
+                None => arguments.get(index + 1).map(String::as_str),
             };
             let known = FILE_OPTIONS
                 .iter()
@@ -274,6 +270,16 @@ impl Drafted {
                 self.files.insert(Utf8PathBuf::from(value), *role);
             }
         }
+    }
+}
+
+/// The option an argument is. llama.cpp itself takes `--main_gpu` for `--main-gpu` (common/arg.cpp).
+fn option_of(argument: &str) -> String {
+    let option = argument.split('=').next().unwrap_or_default();
+    if option.starts_with("--") {
+        option.replace('_', "-")
+    } else {
+        option.to_owned()
     }
 }
 
