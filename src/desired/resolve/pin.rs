@@ -7,7 +7,7 @@ use crate::instance::{BinaryId, InstanceName};
 use crate::lock::LockedPin;
 use crate::manifest::{Instance, Pin, ReleaseRequest};
 use crate::release::host::{Choice, files_of};
-use crate::release::{BuildName, Release, Tag, Variant, VariantRequest};
+use crate::release::{Accelerator, BuildName, Release, Tag, Variant, VariantRequest};
 
 use super::InstalledBuild;
 
@@ -216,17 +216,21 @@ impl Resolver<'_> {
         pin: &Pin,
         releases: &[Release],
     ) -> Result<Tag, Open> {
-        let has = |release: &&Release| {
+        let has = |release: &Release| {
             let request = self.request(name, pin, Some(&release.assets));
-            matches!(
-                self.known.host.choose(&request, &release.assets),
-                Choice::Chosen(_)
-            )
+            match self.known.host.choose(&request, &release.assets) {
+                Choice::Chosen(chosen) => Some((rank(&chosen.variant), release.tag)),
+                Choice::CompanionMissing { .. } | Choice::NotPublished { .. } => None,
+            }
         };
+        // One that is still being uploaded may have only its CPU build yet, and what `auto` chooses
+        // stays: of several, the newest one of the best kind.
         releases
             .iter()
-            .find(has)
-            .map(|release| release.tag)
+            .filter_map(has)
+            .rev()
+            .max_by_key(|(rank, _)| *rank)
+            .map(|(_, tag)| tag)
             .ok_or_else(|| {
                 let request = self.request(name, pin, None);
                 Open::impossible(
@@ -248,6 +252,16 @@ impl Resolver<'_> {
             }
             None => Err(Open::Ask(question)),
         }
+    }
+}
+
+/// What `auto` takes first where the machine runs it, as [`crate::release::host`] has it.
+fn rank(variant: &Variant) -> u8 {
+    match variant.accelerator() {
+        Some(Accelerator::Cuda(_)) => 3,
+        Some(Accelerator::Rocm(_)) => 2,
+        Some(Accelerator::Vulkan) => 1,
+        Some(Accelerator::Cpu | Accelerator::Other(_)) | None => 0,
     }
 }
 

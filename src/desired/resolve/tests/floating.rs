@@ -97,6 +97,17 @@ fn nightly_passes_over_a_cuda_build_whose_runtime_is_not_there_yet() {
 }
 
 #[test]
+fn nightly_does_not_take_a_lesser_build_from_an_upload_that_is_under_way() {
+    let mut world = World::pinned("version: nightly")
+        .publishes("b9700", &[CPU])
+        .publishes("b9650", &[CPU, VULKAN])
+        .publishes("b9600", &[CPU, VULKAN]);
+    assert_eq!(world.settle().build("chat"), "b9700 ubuntu-x64");
+    world.host.accelerators.vulkan = true;
+    assert_eq!(world.settle().build("chat"), "b9650 ubuntu-vulkan-x64");
+}
+
+#[test]
 fn where_no_recent_build_has_the_file_nightly_says_so() {
     let settled = World::pinned("version: nightly, variant: rocm")
         .publishes("b9700", &[VULKAN])
