@@ -25,6 +25,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::io::Errno;
 use rustix::process::Signal;
 use uuid::Uuid;
 
@@ -65,17 +66,34 @@ pub enum SpawnError {
         /// What the system said.
         source: io::Error,
     },
-    /// It ended before it could be looked at.
+    /// It could not be looked at, and was ended.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// What is about to be started could not be written down.
+    #[error(transparent)]
+    State(#[from] FileError),
 }
 
 impl SpawnError {
+    /// Whether the same launch may start at another time: it is the machine that is short of
+    /// something, not the launch that is wrong.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Log { .. } | Self::State(_) => true,
+            Self::Environment(_) | Self::Identity(_) => false,
+            Self::Program { source, .. } => matches!(
+                source.raw_os_error().map(Errno::from_raw_os_error),
+                Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::TXTBSY)
+            ),
+        }
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Environment(error) => error.hint(),
             Self::Log { .. } | Self::Identity(_) => None,
+            Self::State(error) => error.hint(),
             Self::Program { .. } => {
                 Some("`llama-orch plan` tells whether the build is installed and intact".to_owned())
             }
@@ -146,18 +164,26 @@ pub fn spawn(
     os::own_group(&mut command);
     let spawned = os::inherit(lock.file()).and_then(|()| command.spawn());
     drop(lock);
-    let child = spawned.map_err(|source| SpawnError::Program { path, source })?;
-    let (pid, ended) = (child.id(), |source| IdentityError {
-        pid: child.id(),
-        source,
-    });
-    let running = Running::child(pid).map_err(ended)?;
-    let identity = ProcessIdentity::of(pid, nonce).map_err(|error| ended(error.source))?;
-    Ok(Process {
-        identity,
-        running,
-        child: Some(child),
-    })
+    let mut child = spawned.map_err(|source| SpawnError::Program { path, source })?;
+    match known(child.id(), nonce) {
+        Ok((running, identity)) => Ok(Process {
+            identity,
+            running,
+            child: Some(child),
+        }),
+        Err(error) => {
+            // Nobody would know of it. Not waited for yet, so that its number is its own.
+            let _ = os::kill_group(child.id());
+            let _ = child.wait();
+            Err(error.into())
+        }
+    }
+}
+
+/// What a child just spawned is told by.
+fn known(pid: u32, nonce: Uuid) -> Result<(Running, ProcessIdentity), IdentityError> {
+    let running = Running::child(pid).map_err(|source| IdentityError { pid, source })?;
+    Ok((running, ProcessIdentity::of(pid, nonce)?))
 }
 
 /// Takes over a server that runs already. `None` when it is gone.
@@ -202,7 +228,7 @@ impl Process {
             return Ok(None);
         }
         match &mut self.child {
-            Some(child) => Ok(Some(os::exit_of(child.wait()?))),
+            Some(child) => Ok(Some(exit_of(child)?)),
             None => Ok(Some(Exit::Unobserved)),
         }
     }
@@ -248,6 +274,17 @@ pub fn take_lock_after(path: &Utf8Path, nonce: Uuid) -> Result<FileLock, EndErro
     FileLock::take_within(path, LAST_WAIT)?.ok_or(EndError::LockHeld)
 }
 
+/// How a child that has ended did so: unseen where somebody else in this process has waited for it.
+fn exit_of(child: &mut Child) -> io::Result<Exit> {
+    match child.wait() {
+        Ok(status) => Ok(os::exit_of(status)),
+        Err(error) if error.raw_os_error() == Some(Errno::CHILD.raw_os_error()) => {
+            Ok(Exit::Unobserved)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Runs a program to its end, in a group of its own that is killed when it takes longer than
 /// `timeout` or one of `others` becomes readable; that is an error without words. An exit code other
 /// than 0 is an error.
@@ -268,7 +305,7 @@ pub(crate) fn run_bounded(
         // Not waited for yet, so that its number cannot name another group.
         os::kill_group(child.id()).map_err(failed)?;
     }
-    let exit = os::exit_of(child.wait().map_err(failed)?);
+    let exit = exit_of(&mut child).map_err(failed)?;
     match ended.map_err(failed)? {
         None => Err(Some(format!(
             "no answer within {} s",

@@ -36,6 +36,7 @@ mod program;
 mod standing;
 mod start;
 mod succession;
+mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use super::life::Supervisor;
 use super::succession::is_proven;
-use crate::durable::FileError;
 use crate::instance::RestartPolicy;
 use crate::instance::backoff::{NextStart, next_start};
 use crate::instance::record::{FailedLaunch, Failure};
@@ -14,11 +13,7 @@ use crate::instance::state::{Phase, Restarts, Role};
 
 impl Supervisor {
     /// Decides what follows a server that is down: again, the fallback, or the end (`false`).
-    pub(super) fn go_on_after(
-        &mut self,
-        failure: Failure,
-        transient: bool,
-    ) -> Result<bool, FileError> {
+    pub(super) fn go_on_after(&mut self, failure: Failure, transient: bool) -> bool {
         let policy = &self.state.supervision.restart_policy;
         let passed =
             self.state.proven || self.state.role == Role::Fallback || self.state.load.is_some();
@@ -61,8 +56,8 @@ impl Supervisor {
         restarts.in_a_row = restarts.in_a_row.saturating_add(1);
         restarts.total = restarts.total.saturating_add(1);
         restarts.last = Some(now);
-        self.enter(Phase::BackingOff { until })?;
-        Ok(true)
+        self.enter(Phase::BackingOff { until });
+        true
     }
 
     /// Whether a launch that never passed would be tried again after its `start_period` is over.
@@ -77,7 +72,7 @@ impl Supervisor {
         spent + wait >= self.state.supervision.gate.start_period
     }
 
-    fn fall_back(&mut self, failure: Failure, transient: bool) -> Result<bool, FileError> {
+    fn fall_back(&mut self, failure: Failure, transient: bool) -> bool {
         self.notes.note(format!(
             "{} failed: {}",
             self.state.launch.launch.build, failure.reason
@@ -99,22 +94,22 @@ impl Supervisor {
                 self.state.load = None;
                 self.state.restarts = Restarts::default();
                 self.first_try = None;
-                return Ok(true);
+                return true;
             }
         }
         self.fail()
     }
 
-    fn fail(&mut self) -> Result<bool, FileError> {
+    fn fail(&mut self) -> bool {
         self.state.server = None;
-        self.enter(Phase::Failed)?;
-        Ok(false)
+        self.enter(Phase::Failed);
+        false
     }
 
-    fn give_up(&mut self, failure: Failure) -> Result<bool, FileError> {
+    fn give_up(&mut self, failure: Failure) -> bool {
         self.notes.note(format!("gives up: {}", failure.reason));
         self.state.server = None;
-        self.enter(Phase::GaveUp { failure })?;
-        Ok(false)
+        self.enter(Phase::GaveUp { failure });
+        false
     }
 }

@@ -3,13 +3,14 @@
 //! What is asked of the server is in [`super::ask`]; what the answers mean is judged in
 //! [`super::super::gate`]; what follows when it is down is in [`super::aftermath`].
 
-use std::error::Error;
+use std::io;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::ask::Access;
-use super::life::{Event, Fate, Supervisor};
+use super::life::{Fate, Supervisor};
+use super::wait::Event;
 use crate::instance::gate::{self, Finding, GateFacts, Need, Verdict};
 use crate::instance::listener::{self, Listener};
 use crate::instance::log;
@@ -31,7 +32,7 @@ struct Clock {
 
 impl Supervisor {
     /// Takes a server through its gate. `None` when it passed.
-    pub(super) fn pass_gate(&mut self) -> Result<Option<Fate>, Box<dyn Error>> {
+    pub(super) fn pass_gate(&mut self) -> io::Result<Option<Fate>> {
         let access = self.access();
         let mut clock = self.clock();
         let mut facts = GateFacts::default();
@@ -50,7 +51,9 @@ impl Supervisor {
                     self.passed(&clock);
                     return Ok(None);
                 }
-                Verdict::Failed { reason, transient } => return self.unfit(reason, transient),
+                Verdict::Failed { reason, transient } => {
+                    return Ok(Some(self.unfit(reason, transient)));
+                }
                 Verdict::Starting(Need::Patience(left)) => left,
                 Verdict::Starting(need) => {
                     if self.find_out(need, &access, &mut facts, &mut clock) {
@@ -72,7 +75,7 @@ impl Supervisor {
     }
 
     /// Watches over a server that has passed its gate, to its end.
-    pub(super) fn watch(&mut self) -> Result<Fate, Box<dyn Error>> {
+    pub(super) fn watch(&mut self) -> io::Result<Fate> {
         let access = self.access();
         let mut misses = 0;
         let mut healthy_since =
@@ -133,9 +136,6 @@ impl Supervisor {
 
     /// What is done because we are awake anyway.
     fn tidy(&mut self) {
-        if self.unsaved {
-            self.save_or_note();
-        }
         if let Err(error) = log::rotate(&self.folder.server_log(), &self.state.supervision.logs) {
             self.notes.error(&error);
         }
@@ -155,17 +155,17 @@ impl Supervisor {
     }
 
     /// Ends a server that failed its gate alive.
-    fn unfit(&mut self, reason: String, transient: bool) -> Result<Option<Fate>, Box<dyn Error>> {
+    fn unfit(&mut self, reason: String, transient: bool) -> Fate {
         let log_tail = self.log_tail();
         self.notes
             .note(format!("the gate failed: the server {reason}"));
-        if !self.end_server()? {
-            return Err("the server would not end".into());
+        if !self.end_server() {
+            return Fate::Stuck;
         }
-        Ok(Some(Fate::Down {
+        Fate::Down {
             failure: Failure { reason, log_tail },
             transient,
-        }))
+        }
     }
 
     fn clock(&self) -> Clock {

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
-use rustix::event::{PollFd, PollFlags, poll};
 use uuid::Uuid;
 
 use super::ALREADY;
@@ -17,11 +16,12 @@ use super::program::Program;
 use super::standing;
 use super::succession::begin_state;
 use crate::durable::{self, FileError, FileLock};
+use crate::instance::Fingerprint;
 use crate::instance::folder::InstanceFolder;
 use crate::instance::gate::reason;
 use crate::instance::identity::{NONCE, ProcessIdentity};
 use crate::instance::log;
-use crate::instance::process::{self, EndError, Order, Orders, Process, timespec};
+use crate::instance::process::{self, EndError, Orders, Process, SpawnError};
 use crate::instance::record::{self, Assignment, Failure, Record, RecordedLaunch};
 use crate::instance::state::{self, Exit, Health, Phase, Server, State};
 use crate::kill_point;
@@ -100,21 +100,9 @@ pub(super) struct Supervisor {
     log_offset: u64,
     /// When this launch was tried first, for causes that may pass.
     pub(super) first_try: Option<Instant>,
-    /// Whether the state could not be written the last time.
+    /// Whether the state could not be written the last time; it is tried again while waiting.
     pub(super) unsaved: bool,
     _lock: FileLock,
-}
-
-/// What ended a wait.
-pub(super) enum Event {
-    /// The time came.
-    Due,
-    /// The settings may have changed.
-    Refreshed,
-    /// The server ended.
-    Ended(Exit),
-    /// Somebody wants the server ended.
-    Asked,
 }
 
 /// How the service of one server process ended.
@@ -128,76 +116,68 @@ pub(super) enum Fate {
         /// Whether the same launch may do better at another time.
         transient: bool,
     },
+    /// Something would not end, and nothing may be started beside it.
+    Stuck,
 }
 
 impl Supervisor {
     fn run(&mut self) -> Result<(), Box<dyn Error>> {
         loop {
             if matches!(self.state.phase, Phase::StopFailed { .. }) {
-                return Ok(());
+                return Ok(self.linger()?);
             }
-            if let Phase::BackingOff { until } = self.state.phase
-                && !self.wait_until(until)?
-            {
-                return Ok(self.stop()?);
+            let until = match self.state.phase {
+                Phase::BackingOff { until } => until,
+                _ => Timestamp::now(),
+            };
+            // An order may have come while nobody listened.
+            if self.server.is_none() && !self.wait_until(until)? {
+                self.stop();
+                return Ok(());
             }
             let goes_on = match self.serve()? {
-                Some(Fate::Asked) => return Ok(self.stop()?),
-                Some(Fate::Down { failure, transient }) => self.go_on_after(failure, transient)?,
-                None => true,
+                Fate::Asked => {
+                    self.stop();
+                    return Ok(());
+                }
+                Fate::Down { failure, transient } => self.go_on_after(failure, transient),
+                Fate::Stuck => true,
             };
             if !goes_on {
-                return Ok(());
+                return Ok(self.linger()?);
             }
         }
     }
 
-    /// Waits for a point in time. `false` when somebody wants the server ended meanwhile.
-    fn wait_until(&mut self, until: Timestamp) -> io::Result<bool> {
-        loop {
-            let left = until.duration_since(Timestamp::now());
-            let Ok(left) = std::time::Duration::try_from(left) else {
-                return Ok(true);
-            };
-            match self.wait(Instant::now() + left)? {
-                Event::Due => return Ok(true),
-                Event::Asked => return Ok(false),
-                Event::Refreshed | Event::Ended(_) => {}
-            }
-        }
-    }
-
-    /// Starts the server if there is none, gates it and watches over it to its end. `None` where
-    /// nothing can be started because of what stands there.
-    fn serve(&mut self) -> Result<Option<Fate>, Box<dyn Error>> {
+    /// Starts the server if there is none, gates it and watches over it to its end.
+    fn serve(&mut self) -> io::Result<Fate> {
         if self.server.is_none() {
             let lock = match process::take_lock_after(&self.folder.server_lock(), self.last_nonce())
             {
                 Ok(lock) => lock,
                 Err(error) => {
-                    self.stop_failed(&error)?;
-                    return Ok(None);
+                    self.stop_failed(&error);
+                    return Ok(Fate::Stuck);
                 }
             };
             if let Err(error) = self.spawn(lock) {
-                self.notes.error(error.as_ref());
+                self.notes.error(&error);
                 self.state.server = None;
-                let failure = Failure {
-                    reason: chain(error.as_ref()),
-                    log_tail: Vec::new(),
-                };
-                return Ok(Some(Fate::Down {
-                    failure,
-                    transient: false,
-                }));
+                return Ok(Fate::Down {
+                    failure: Failure {
+                        reason: chain(&error),
+                        log_tail: Vec::new(),
+                    },
+                    transient: error.is_transient(),
+                });
             }
         }
         if self.state.phase != Phase::Running
             && let Some(fate) = self.pass_gate()?
         {
-            return Ok(Some(fate));
+            return Ok(fate);
         }
-        self.watch().map(Some)
+        self.watch()
     }
 
     fn last_nonce(&self) -> Uuid {
@@ -207,7 +187,10 @@ impl Supervisor {
             .map_or_else(Uuid::new_v4, |server| server.nonce)
     }
 
-    fn spawn(&mut self, lock: FileLock) -> Result<(), Box<dyn Error>> {
+    /// Starts the server. Without the nonce on disk it is not started: should we die at once, the
+    /// next supervisor finds it by that alone. What cannot be written afterwards is tried again.
+    fn spawn(&mut self, lock: FileLock) -> Result<(), SpawnError> {
+        self.first_try.get_or_insert_with(Instant::now);
         let nonce = Uuid::new_v4();
         let root = self.folder.root().to_owned();
         let environment =
@@ -220,11 +203,14 @@ impl Supervisor {
         };
         self.state.server = Some(server);
         self.state.health = Health::Unknown;
-        self.enter(Phase::Starting { bound: None })?;
+        (self.state.phase, self.state.since) = (Phase::Starting { bound: None }, Timestamp::now());
+        self.save()?;
         kill_point::reached("supervisor.before-spawn");
-        self.first_try.get_or_insert_with(Instant::now);
         let log = self.folder.server_log();
-        self.log_offset = log::size(&log)?;
+        self.log_offset = log::size(&log).map_err(|source| SpawnError::Log {
+            path: log.clone(),
+            source,
+        })?;
         let process = process::spawn(&root, &self.state.launch, nonce, environment, &log, lock)?;
         kill_point::reached("supervisor.spawned");
         self.notes.note(format!(
@@ -234,7 +220,7 @@ impl Supervisor {
         ));
         self.know(&process);
         self.server = Some(process);
-        self.save()?;
+        self.save_or_note();
         kill_point::reached("supervisor.gating");
         Ok(())
     }
@@ -251,7 +237,7 @@ impl Supervisor {
         let log_tail = self.log_tail();
         let reason = reason::of_exit(exit, &log_tail);
         self.notes.note(format!("the server {}", reason.text));
-        self.note_exit(exit, false);
+        self.note_exit(exit, false, self.state.runs());
         Fate::Down {
             failure: Failure {
                 reason: reason.text,
@@ -265,17 +251,17 @@ impl Supervisor {
         log::tail_since(&self.folder.server_log(), self.log_offset, LINES_SHOWN).unwrap_or_default()
     }
 
-    fn note_exit(&mut self, exit: Exit, asked: bool) {
-        if let Err(error) = standing::write_exit(&self.folder, exit, asked, self.state.runs()) {
+    pub(super) fn note_exit(&self, exit: Exit, asked: bool, runs: Fingerprint) {
+        if let Err(error) = standing::write_exit(&self.folder, exit, asked, runs) {
             self.notes.error(&error);
         }
     }
 
     /// Ends a server that is not what it should be. `false` where it would not end.
-    pub(super) fn end_server(&mut self) -> Result<bool, FileError> {
-        self.enter(Phase::Stopping)?;
+    pub(super) fn end_server(&mut self) -> bool {
+        self.enter(Phase::Stopping);
         let Some(mut process) = self.server.take() else {
-            return Ok(true);
+            return true;
         };
         let ended = process
             .stop(self.state.supervision.stop_timeout)
@@ -286,101 +272,48 @@ impl Supervisor {
         match ended {
             Ok(exit) => {
                 self.notes.note(format!("the server {exit}, as asked"));
-                self.note_exit(exit, true);
+                self.note_exit(exit, true, self.state.runs());
                 self.state.server = None;
-                Ok(true)
+                true
             }
             Err(error) => {
-                self.stop_failed(&error)?;
-                Ok(false)
+                self.stop_failed(&error);
+                false
             }
         }
     }
 
-    fn stop(&mut self) -> Result<(), FileError> {
-        if self.end_server()? {
-            self.enter(Phase::Stopped)
-        } else {
-            Ok(())
+    fn stop(&mut self) {
+        if self.end_server() {
+            self.enter(Phase::Stopped);
         }
     }
 
-    pub(super) fn stop_failed(&mut self, error: &EndError) -> Result<(), FileError> {
+    pub(super) fn stop_failed(&mut self, error: &EndError) {
         let reason = chain(error);
         self.notes.note(&reason);
-        self.enter(Phase::StopFailed { reason })
+        self.enter(Phase::StopFailed { reason });
     }
 
-    /// Waits until something happens, but not longer than `until`.
-    pub(super) fn wait(&mut self, until: Instant) -> io::Result<Event> {
-        loop {
-            match self.orders.next() {
-                Some(Order::End) => return Ok(Event::Asked),
-                Some(Order::Refresh) => {
-                    self.refresh();
-                    return Ok(Event::Refreshed);
-                }
-                None => {}
-            }
-            if let Some(server) = &mut self.server
-                && let Some(exit) = server.ended()?
-            {
-                return Ok(Event::Ended(exit));
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(Event::Due);
-            }
-            let [end, refresh] = self.orders.descriptors();
-            let mut watched = vec![PollFd::from_borrowed_fd(end, PollFlags::IN)];
-            watched.push(PollFd::from_borrowed_fd(refresh, PollFlags::IN));
-            watched.extend(
-                self.server
-                    .as_ref()
-                    .map(|server| PollFd::new(server, PollFlags::IN)),
-            );
-            match poll(&mut watched, Some(&timespec(left))) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Reads the settings again. The launch of a life never changes: where the record wants
-    /// another one, only the next supervisor will start it.
-    fn refresh(&mut self) {
-        let record: Result<Option<Record>, FileError> =
-            durable::read_json(&self.folder.record(), record::SCHEMA);
-        let wanted = match record {
-            Ok(record) => record.and_then(|record| record.wanted),
-            Err(error) => return self.notes.error(&error),
-        };
-        let Some(wanted) = wanted else { return };
-        let same_launch = wanted.launch.fingerprint() == self.assignment.launch.fingerprint();
-        if wanted.id != self.assignment.id && !same_launch {
-            return;
-        }
-        self.notes.note("has read its settings again");
-        (self.assignment.id, self.state.assignment) = (wanted.id, wanted.id);
-        self.state.supervision = wanted.supervision;
+    /// Goes over to a phase and writes it down. Where it cannot be written it is gone over to all
+    /// the same.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        (self.state.phase, self.state.since) = (phase, Timestamp::now());
         self.save_or_note();
     }
 
-    /// Goes over to a phase and writes it down.
-    pub(super) fn enter(&mut self, phase: Phase) -> Result<(), FileError> {
-        (self.state.phase, self.state.since) = (phase, Timestamp::now());
-        self.save()
-    }
-
-    pub(super) fn save(&mut self) -> Result<(), FileError> {
+    fn save(&mut self) -> Result<(), FileError> {
         let saved = durable::write_json(&self.folder.state(), &self.state);
         self.unsaved = saved.is_err();
         saved
     }
 
-    /// Writes the state where a failure to must not end a server that runs: it is tried again.
+    /// Writes the state. Where that fails it is noted once and tried again while waiting.
     pub(super) fn save_or_note(&mut self) {
-        if let Err(error) = self.save() {
+        let known = self.unsaved;
+        if let Err(error) = self.save()
+            && !known
+        {
             self.notes.error(&error);
         }
     }

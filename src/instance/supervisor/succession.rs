@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use super::life::Supervisor;
 use super::standing::{self, Standing};
-use crate::durable::FileError;
 use crate::instance::identity::{self, ProcessIdentity};
 use crate::instance::process::{EndError, Process};
 use crate::instance::record::{Assignment, RecordedLaunch};
@@ -76,19 +75,23 @@ impl Supervisor {
         let standing = standing::look(&self.folder, old.as_ref())?;
         let Some(old) = old else {
             if !matches!(standing, Standing::Free) {
-                return Ok(self.stop_failed(&EndError::LockHeld)?);
+                self.stop_failed(&EndError::LockHeld);
+                return Ok(());
             }
             return Ok(());
         };
         let mut found = match standing {
-            Standing::Unknown => return Ok(self.stop_failed(&EndError::LockHeld)?),
+            Standing::Unknown => {
+                self.stop_failed(&EndError::LockHeld);
+                return Ok(());
+            }
             Standing::Free => {
                 if old
                     .server
                     .as_ref()
                     .is_some_and(|server| server.process.is_some())
                 {
-                    standing::write_exit(&self.folder, Exit::Unobserved, false, old.runs())?;
+                    self.note_exit(Exit::Unobserved, false, old.runs());
                 }
                 self.state.server = None;
                 return self.resume_wait(&old);
@@ -101,27 +104,29 @@ impl Supervisor {
             && !standing::is_ending(&old)
             && let Some(process) = found.take_if(|_| true)
         {
-            return Ok(self.adopt(process, old)?);
+            self.adopt(process, old);
+            return Ok(());
         }
         let Some(server) = old.server.clone() else {
-            return Ok(self.stop_failed(&EndError::LockHeld)?);
+            self.stop_failed(&EndError::LockHeld);
+                return Ok(());
         };
-        self.save()?;
+        self.save_or_note();
         kill_point::reached("supervisor.succeeding");
         self.notes.note("ends the server of the launch before");
         let grace = old.supervision.stop_timeout;
         let asked = standing::is_ending(&old);
         match standing::clear(&self.folder, &server, found.as_mut(), grace, asked) {
             Ok(exit) => {
-                standing::write_exit(&self.folder, exit, true, old.runs())?;
+                self.note_exit(exit, true, old.runs());
                 self.state.server = None;
-                Ok(())
             }
-            Err(error) => Ok(self.stop_failed(&error)?),
+            Err(error) => self.stop_failed(&error),
         }
+        Ok(())
     }
 
-    fn adopt(&mut self, process: Process, old: State) -> Result<(), FileError> {
+    fn adopt(&mut self, process: Process, old: State) {
         self.notes.note(format!(
             "adopts the server, process {}",
             process.identity().pid
@@ -141,7 +146,7 @@ impl Supervisor {
             _ => Phase::Starting { bound: None },
         };
         self.server = Some(process);
-        self.save()
+        self.save_or_note();
     }
 
     /// Goes on waiting for a restart the supervisor before had scheduled.
@@ -151,7 +156,7 @@ impl Supervisor {
             && old.supervisor.boot == identity::boot()?
         {
             self.state.phase = Phase::BackingOff { until };
-            self.save()?;
+            self.save_or_note();
         }
         Ok(())
     }
