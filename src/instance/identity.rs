@@ -14,7 +14,7 @@ mod os;
 
 use std::io;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -77,6 +77,16 @@ pub fn boot() -> io::Result<Uuid> {
 /// lost, or children it left behind. Processes that may not be looked into are passed over.
 pub fn carrying(nonce: Uuid) -> io::Result<Vec<ProcessIdentity>> {
     os::carrying(nonce)
+}
+
+/// The processes of this user that have `file` open and run a program from below one of `folders`,
+/// heads of process groups first. Each is held before it is looked at. One that was started without
+/// a nonce has the nil UUID for it.
+pub fn holding(
+    file: &Utf8Path,
+    folders: &[Utf8PathBuf],
+) -> io::Result<Vec<(ProcessIdentity, Running)>> {
+    os::holding(file, folders)
 }
 
 /// The processes of this user, by id, that belong to the process group `group`.

@@ -196,6 +196,15 @@ pub fn adopt(identity: &ProcessIdentity) -> Result<Option<Process>, IdentityErro
     }))
 }
 
+/// Takes over a server that was found and is held already.
+pub(crate) fn held(identity: ProcessIdentity, running: Running) -> Process {
+    Process {
+        identity,
+        running,
+        child: None,
+    }
+}
+
 impl Process {
     /// What it is told by.
     pub fn identity(&self) -> &ProcessIdentity {
@@ -267,10 +276,12 @@ impl AsFd for Process {
 /// Takes the lock of a server that ended, ending the children it may have left behind: they still
 /// hold its port or memory, and no successor can start beside them.
 pub fn take_lock_after(path: &Utf8Path, nonce: Uuid) -> Result<FileLock, EndError> {
-    if let Some(lock) = FileLock::take_within(path, LEFTOVERS_WAIT)? {
+    let tried = FileLock::take_within(path, LEFTOVERS_WAIT);
+    if let Ok(Some(lock)) = tried {
         return Ok(lock);
     }
     kill_leftovers(nonce)?;
+    tried?;
     FileLock::take_within(path, LAST_WAIT)?.ok_or(EndError::LockHeld)
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use llama_orch::durable;
 use llama_orch::instance::Supervision;
 use llama_orch::instance::identity::ProcessIdentity;
-use llama_orch::instance::state::{Phase, State};
-use llama_orch::instance::supervisor;
+use llama_orch::instance::state::{Exit, Phase, State};
+use llama_orch::instance::supervisor::{self, Ended};
 use uuid::Uuid;
 
 use crate::sandbox::{NOBODY, Sandbox, eventually, is_alive, kill, quick, server_pid};
@@ -161,4 +161,49 @@ fn a_damaged_state_is_reported_and_never_taken_for_none() {
     assert!(error.to_string().contains("is damaged"), "{error}");
     assert!(is_alive(server_pid(&state)));
     durable::write_json(&sandbox.folder.state(), &state).expect("repaired");
+}
+
+#[test]
+fn a_server_of_which_no_state_tells_is_found_by_its_lock_and_its_program() {
+    for damage in [Some("{\"schema\": 1, "), None] {
+        let sandbox = Sandbox::new();
+        sandbox.start(&sandbox.build(9001, ""), None);
+        let state = sandbox.wait_running();
+        kill(state.supervisor.pid);
+        eventually(|| !is_alive(state.supervisor.pid)).expect("it was killed");
+        match damage {
+            Some(text) => std::fs::write(sandbox.folder.state(), text).expect("written"),
+            None => std::fs::remove_file(sandbox.folder.state()).expect("removed"),
+        }
+        assert_eq!(sandbox.end(), Ended::Exit(Exit::Unobserved));
+        assert_eq!(sandbox.servers(), NOBODY);
+        let left = std::fs::read_to_string(sandbox.folder.state()).ok();
+        assert_eq!(left.as_deref(), damage, "what is damaged is left as it is");
+    }
+}
+
+#[test]
+fn a_server_of_which_no_state_tells_gives_way_to_a_new_one() {
+    let sandbox = Sandbox::new();
+    let launch = sandbox.build(9001, "");
+    sandbox.start(&launch, None);
+    let before = sandbox.wait_running();
+    kill(before.supervisor.pid);
+    eventually(|| !is_alive(before.supervisor.pid)).expect("it was killed");
+    std::fs::remove_file(sandbox.folder.state()).expect("removed");
+    sandbox.supervise().expect("a supervisor starts");
+    let after = sandbox.wait_running();
+    assert_ne!(server_pid(&after), server_pid(&before));
+    assert_eq!(sandbox.servers(), [server_pid(&after)]);
+}
+
+#[test]
+fn a_supervisor_of_which_no_state_tells_is_found_by_its_lock_and_its_program() {
+    let sandbox = Sandbox::new();
+    sandbox.start(&sandbox.build(9001, ""), None);
+    sandbox.wait_running();
+    std::fs::write(sandbox.folder.state(), "{\"schema\": 1, ").expect("written");
+    assert_eq!(sandbox.end(), Ended::Exit(Exit::Code(0)));
+    assert_eq!(sandbox.servers(), NOBODY);
+    eventually(|| sandbox.supervisors().is_empty()).expect("it has ended");
 }

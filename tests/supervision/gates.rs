@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use llama_orch::instance::state::{Exit, Health, Phase, Role};
+use llama_orch::instance::supervisor::Ended;
 use llama_orch::instance::{EnvironmentValue, GateSpec, ProbeKind, RestartPolicy, Supervision};
 
-use crate::sandbox::{NOBODY, Sandbox, eventually, is_alive, quick, server_pid};
+use crate::sandbox::{NOBODY, Sandbox, eventually, is_alive, kill, quick, server_pid};
 
 #[test]
 fn a_good_launch_is_started_gated_and_ended() {
@@ -253,6 +254,54 @@ fn a_new_launch_that_keeps_crashing_is_rolled_back() {
 #[test]
 fn health_is_watched_after_the_gate_and_a_proof_is_written() {
     let sandbox = Sandbox::new();
+/// A launch that fails its gate and takes its time to end, and what to fall back to.
+fn failing(sandbox: &Sandbox) -> Supervision {
+    let good = sandbox.build(9001, "--standin-say good");
+    let bad = sandbox.build(
+        9002,
+        "--standin-say bad\n--standin-never-ready\n--standin-ignore-sigterm",
+    );
+    let mut settings = quick();
+    settings.gate.start_period = Duration::from_secs(3);
+    settings.stop_timeout = Duration::from_secs(2);
+    sandbox.start_with(&bad, Some(&good), settings.clone());
+    settings
+}
+
+#[test]
+fn a_supervisor_that_ends_a_failed_launch_can_be_asked_to_end() {
+    let sandbox = Sandbox::new();
+    failing(&sandbox);
+    sandbox.wait_for("stopping", |state| state.phase == Phase::Stopping);
+    assert_eq!(sandbox.end(), Ended::Exit(Exit::Signal(9)));
+    let state = sandbox.state().expect("it stays");
+    assert_eq!(state.phase, Phase::Stopped);
+    assert!(state.failed.is_some(), "the verdict stands");
+    let log = std::fs::read_to_string(sandbox.folder.server_log()).expect("readable");
+    assert!(!log.contains("good"), "the fallback was never started");
+    eventually(|| sandbox.supervisors().is_empty()).expect("it has ended");
+}
+
+#[test]
+fn a_verdict_outlives_a_supervisor_that_dies_while_it_ends_the_failed_server() {
+    let sandbox = Sandbox::new();
+    failing(&sandbox);
+    let before = sandbox.wait_for("stopping", |state| state.phase == Phase::Stopping);
+    kill(before.supervisor.pid);
+    assert!(
+        before.failed.is_some(),
+        "it is written before the server is ended"
+    );
+    sandbox.supervise().expect("the next one starts");
+    let after = sandbox.wait_running();
+    assert_eq!(
+        (after.role, &after.failed),
+        (Role::Fallback, &before.failed)
+    );
+    let log = std::fs::read_to_string(sandbox.folder.server_log()).expect("readable");
+    assert_eq!(log.matches("bad").count(), 1, "it is not tried again");
+}
+
     let mut settings = quick();
     settings.gate.timeout = Duration::from_millis(200);
     settings.gate.retries = 2;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -125,6 +126,56 @@ pub(super) fn carrying(nonce: Uuid) -> io::Result<Vec<ProcessIdentity>> {
     Ok(found)
 }
 
+pub(super) fn holding(
+    file: &Utf8Path,
+    folders: &[Utf8PathBuf],
+) -> io::Result<Vec<(ProcessIdentity, Running)>> {
+    let Some(file) = gone_is_none(std::fs::metadata(file))? else {
+        return Ok(Vec::new());
+    };
+    let file = (file.dev(), file.ino());
+    // The kernel names programs without links.
+    let folders: Vec<Utf8PathBuf> = folders
+        .iter()
+        .filter_map(|folder| folder.canonicalize_utf8().ok())
+        .collect();
+    let mut found = Vec::new();
+    for pid in own_processes()? {
+        let Ok(Some(pidfd)) = open(pid) else {
+            continue;
+        };
+        let Ok(Some(stat)) = Stat::read(pid) else {
+            continue;
+        };
+        let runs_ours = program(pid)
+            .ok()
+            .flatten()
+            .is_some_and(|program| folders.iter().any(|folder| program.starts_with(folder)));
+        if stat.is_dead() || !runs_ours || !has_open(pid, file) {
+            continue;
+        }
+        let nonce = nonce_of(pid).ok().flatten().unwrap_or_default();
+        if let Ok(identity) = identify(pid, nonce) {
+            found.push((stat.group != pid, identity, Running { pidfd, pid }));
+        }
+    }
+    found.sort_by_key(|(is_member, ..)| *is_member);
+    Ok(found
+        .into_iter()
+        .map(|(_, identity, running)| (identity, running))
+        .collect())
+}
+
+/// Whether a process has the file of this device and inode open.
+fn has_open(pid: u32, file: (u64, u64)) -> bool {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|descriptors| {
+        descriptors.flatten().any(|descriptor| {
+            // Through the link, which leads to the file itself wherever it lies by now.
+            std::fs::metadata(descriptor.path()).is_ok_and(|open| (open.dev(), open.ino()) == file)
+        })
+    })
+}
+
 pub(super) fn members(group: u32) -> io::Result<Vec<u32>> {
     let mut pids = own_processes()?;
     pids.retain(|pid| {
@@ -138,8 +189,6 @@ pub(super) fn members(group: u32) -> io::Result<Vec<u32>> {
 
 /// The processes of this user but this one.
 fn own_processes() -> io::Result<Vec<u32>> {
-    use std::os::unix::fs::MetadataExt as _;
-
     let user = rustix::process::geteuid().as_raw();
     let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
@@ -224,18 +273,24 @@ fn program(pid: u32) -> io::Result<Option<Utf8PathBuf>> {
 const EMPTY_READS: u32 = 20;
 
 /// Whether a process was started with `nonce` in its environment.
+fn carries(pid: u32, nonce: Uuid) -> io::Result<bool> {
+    Ok(nonce_of(pid)? == Some(nonce))
+}
+
+/// The nonce in the environment a process was started with.
 ///
 /// The kernel lets whoever spawned a process go on before it has set up the environment of the new
 /// program, so that for an instant there is a program and no environment.
-fn carries(pid: u32, nonce: Uuid) -> io::Result<bool> {
-    let wanted = format!("{NONCE}={nonce}");
+fn nonce_of(pid: u32) -> io::Result<Option<Uuid>> {
     for _ in 0..EMPTY_READS {
         let environment = gone_is_none(std::fs::read(format!("/proc/{pid}/environ")))?;
         let environment = environment.unwrap_or_default();
         if !environment.is_empty() {
-            return Ok(environment
-                .split(|byte| *byte == 0)
-                .any(|entry| entry == wanted.as_bytes()));
+            let mut entries = environment.split(|byte| *byte == 0);
+            return Ok(entries.find_map(|entry| {
+                let value = entry.strip_prefix(NONCE.as_bytes())?.strip_prefix(b"=")?;
+                Uuid::try_parse_ascii(value).ok()
+            }));
         }
         // The kernel's own threads, the dead and the gone have no program either.
         if program(pid)?.is_none() {
@@ -243,7 +298,7 @@ fn carries(pid: u32, nonce: Uuid) -> io::Result<bool> {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// A process that ended while it was looked at is not an error.

@@ -15,8 +15,7 @@ impl Supervisor {
     /// Decides what follows a server that is down: again, the fallback, or the end (`false`).
     pub(super) fn go_on_after(&mut self, failure: Failure, transient: bool) -> bool {
         let policy = &self.state.supervision.restart_policy;
-        let passed =
-            self.state.proven || self.state.role == Role::Fallback || self.state.load.is_some();
+        let passed = self.is_trusted();
         if !passed && !transient {
             return self.fall_back(failure, false);
         }
@@ -72,7 +71,38 @@ impl Supervisor {
         spent + wait >= self.state.supervision.gate.start_period
     }
 
-    fn fall_back(&mut self, failure: Failure, transient: bool) -> bool {
+    /// Whether the launch is past its trial: it is not held against it when its server goes down.
+    fn is_trusted(&self) -> bool {
+        self.state.proven || self.state.role == Role::Fallback || self.state.load.is_some()
+    }
+
+    /// Records a gate that the server failed alive, to be written before the server is ended: from
+    /// then on the verdict stands, whoever dies.
+    pub(super) fn record_verdict(&mut self, failure: &Failure, transient: bool) {
+        if !transient && !self.is_trusted() {
+            self.condemn(failure.clone(), transient);
+        }
+    }
+
+    /// Whether the assigned launch has failed and nothing has followed yet.
+    pub(super) fn has_failed(&self) -> bool {
+        let assigned = self.assignment.launch.fingerprint();
+        let failed = self.state.failed.as_ref();
+        self.state.role == Role::Wanted && failed.is_some_and(|it| it.fingerprint == assigned)
+    }
+
+    /// Goes on where the supervisor before had come to a verdict and no further. `false` where
+    /// that is the end.
+    pub(super) fn resume_failure(&mut self) -> bool {
+        match self.state.failed.clone().filter(|_| self.has_failed()) {
+            Some(failed) if !matches!(self.state.phase, Phase::StopFailed { .. }) => {
+                self.fall_back(failed.failure, failed.transient)
+            }
+            _ => true,
+        }
+    }
+
+    fn condemn(&mut self, failure: Failure, transient: bool) {
         self.notes.note(format!(
             "{} failed: {}",
             self.state.launch.launch.build, failure.reason
@@ -85,17 +115,27 @@ impl Supervisor {
                 at: Timestamp::now(),
                 transient,
             });
-            if let Some(fallback) = self.assignment.fallback.clone() {
-                self.notes
-                    .note(format!("falls back to {}", fallback.launch.build));
-                self.state.proven = is_proven(&self.proven, &fallback);
-                self.state.launch = fallback;
-                self.state.role = Role::Fallback;
-                self.state.load = None;
-                self.state.restarts = Restarts::default();
-                self.first_try = None;
-                return true;
-            }
+        }
+    }
+
+    fn fall_back(&mut self, failure: Failure, transient: bool) -> bool {
+        if !self.has_failed() {
+            self.condemn(failure, transient);
+        }
+        if self.state.role == Role::Wanted
+            && let Some(fallback) = self.assignment.fallback.clone()
+        {
+            self.notes
+                .note(format!("falls back to {}", fallback.launch.build));
+            self.state.proven = is_proven(&self.proven, &fallback);
+            self.state.launch = fallback;
+            self.state.role = Role::Fallback;
+            self.state.load = None;
+            self.state.restarts = Restarts::default();
+            self.first_try = None;
+            let until = Timestamp::now();
+            self.enter(Phase::BackingOff { until });
+            return true;
         }
         self.fail()
     }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::claim::{Claim, ClaimError, claim};
+use super::claim::{Claim, ClaimError, Unknown, claim};
 use super::notes::{Notes, chain};
 use super::standing::{self, Standing, StandingError};
 use crate::durable::{self, FileError};
 use crate::instance::folder::InstanceFolder;
-use crate::instance::process::{EndError, Process};
-use crate::instance::state::{self, Exit, ExitRecord, Phase, Server, State};
+use crate::instance::process::EndError;
+use crate::instance::state::{self, Exit, ExitRecord, Phase, State};
 
 /// How a server that was to be ended came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,15 +69,20 @@ impl StopError {
 
 /// Ends the server of an instance and its supervisor, and returns once both locks are free. A
 /// supervisor that lives does it with its own `stop_timeout`; where none lives, `stop_timeout` is
-/// the time between SIGTERM and SIGKILL.
+/// the time between SIGTERM and SIGKILL. What the files do not tell is found by who holds the locks
+/// and runs from below the root; that nothing can be written down keeps nothing from being ended.
 pub fn end(folder: &InstanceFolder, stop_timeout: Duration) -> Result<Ended, StopError> {
     let name = || folder.name().to_string();
     if !folder.path().is_dir() {
         return Ok(Ended::NotRunning);
     }
-    let before = server_of(durable::read_json(&folder.state(), state::SCHEMA)?);
+    let was_there = durable::is_locked(&folder.server_lock())?;
     let notes = Notes::new(folder.supervisor_log());
-    let claimed = claim(folder, &notes, |_| Ok(false));
+    let unknown = Unknown {
+        patience: Duration::ZERO,
+        stop_timeout,
+    };
+    let claimed = claim(folder, &notes, unknown, |_| Ok(false));
     let _lock = match claimed.map_err(|source| StopError::Supervisor {
         name: name(),
         source,
@@ -85,97 +90,85 @@ pub fn end(folder: &InstanceFolder, stop_timeout: Duration) -> Result<Ended, Sto
         Claim::Ours(lock) => lock,
         Claim::Already => return Ok(Ended::NotRunning),
     };
-    let mut state: Option<State> = durable::read_json(&folder.state(), state::SCHEMA)?;
+    let mut state = read_state(folder)?;
     let standing = standing::look(folder, state.as_ref()).map_err(|source| StopError::Look {
         name: name(),
         source,
     })?;
-    let (exit, state) = match (standing, &mut state) {
-        (Standing::Free, state) => {
-            settle(folder, state.as_mut())?;
-            return last_exit(folder, before.is_some());
-        }
-        (Standing::Unknown, _) | (_, None) => {
-            return Err(StopError::StillThere {
-                name: name(),
-                reason: EndError::LockHeld.to_string(),
-            });
-        }
-        (Standing::Server(mut process), Some(state)) => (
-            clear(folder, state, Some(&mut process), stop_timeout),
-            state,
-        ),
-        (Standing::Leftovers, Some(state)) => (clear(folder, state, None, stop_timeout), state),
+    let still_there = |error: &EndError| StopError::StillThere {
+        name: name(),
+        reason: chain(error),
     };
-    match exit? {
+    let (nonce, mut process) = match standing {
+        Standing::Free => {
+            settle(folder, state.as_mut(), &notes);
+            return last_exit(folder, was_there);
+        }
+        Standing::Unknown => return Err(still_there(&EndError::LockHeld)),
+        Standing::Leftovers(nonce) => (nonce, None),
+        Standing::Server(process) | Standing::Stray(process) => {
+            (process.identity().nonce, Some(process))
+        }
+    };
+    let asked = state.as_ref().is_some_and(standing::is_ending);
+    enter(folder, state.as_mut(), Phase::Stopping, &notes);
+    match standing::clear(folder, nonce, process.as_mut(), stop_timeout, asked) {
         Ok(exit) => {
-            standing::write_exit(folder, exit, true, state.runs())?;
-            settle(folder, Some(state))?;
+            if let Some(state) = &state {
+                let written = standing::write_exit(folder, exit, true, state.runs());
+                note_failure(&notes, written);
+            }
+            settle(folder, state.as_mut(), &notes);
             notes.note(format!("the server {exit}, ended by a command"));
             Ok(Ended::Exit(exit))
         }
         Err(error) => {
             let reason = chain(&error);
-            enter(
-                folder,
-                state,
-                Phase::StopFailed {
-                    reason: reason.clone(),
-                },
-            )?;
-            Err(StopError::StillThere {
-                name: name(),
-                reason,
-            })
+            let failed = Phase::StopFailed { reason };
+            enter(folder, state.as_mut(), failed, &notes);
+            Err(still_there(&error))
         }
     }
 }
 
-fn server_of(state: Option<State>) -> Option<Server> {
-    state.and_then(|state| state.server)
-}
-
-fn clear(
-    folder: &InstanceFolder,
-    state: &mut State,
-    process: Option<&mut Process>,
-    stop_timeout: Duration,
-) -> Result<Result<Exit, EndError>, FileError> {
-    let Some(server) = state.server.clone() else {
-        return Ok(Err(EndError::LockHeld));
-    };
-    let already_asked = standing::is_ending(state);
-    enter(folder, state, Phase::Stopping)?;
-    Ok(standing::clear(
-        folder,
-        &server,
-        process,
-        stop_timeout,
-        already_asked,
-    ))
+/// What the supervisor has to say. A damaged file says nothing, and is left as it is: it must not
+/// keep a server from being ended.
+fn read_state(folder: &InstanceFolder) -> Result<Option<State>, FileError> {
+    match durable::read_json(&folder.state(), state::SCHEMA) {
+        Err(FileError::Damaged { .. }) => Ok(None),
+        read => read,
+    }
 }
 
 /// Brings a state that tells of a server or a supervisor at work to its end.
-fn settle(folder: &InstanceFolder, state: Option<&mut State>) -> Result<(), FileError> {
-    let Some(state) = state else { return Ok(()) };
+fn settle(folder: &InstanceFolder, state: Option<&mut State>, notes: &Notes) {
+    let Some(state) = state else { return };
     let over = matches!(
         state.phase,
         Phase::Stopped | Phase::Failed | Phase::GaveUp { .. }
     );
     if over && state.server.is_none() {
-        return Ok(());
+        return;
     }
     state.server = None;
     if over {
-        durable::write_json(&folder.state(), state)
+        note_failure(notes, durable::write_json(&folder.state(), state));
     } else {
-        enter(folder, state, Phase::Stopped)
+        enter(folder, Some(state), Phase::Stopped, notes);
     }
 }
 
-fn enter(folder: &InstanceFolder, state: &mut State, phase: Phase) -> Result<(), FileError> {
+/// Writes down where things stand. A server that is to end is ended all the same where that fails.
+fn enter(folder: &InstanceFolder, state: Option<&mut State>, phase: Phase, notes: &Notes) {
+    let Some(state) = state else { return };
     (state.phase, state.since) = (phase, Timestamp::now());
-    durable::write_json(&folder.state(), state)
+    note_failure(notes, durable::write_json(&folder.state(), state));
+}
+
+fn note_failure(notes: &Notes, written: Result<(), FileError>) {
+    if let Err(error) = written {
+        notes.error(&error);
+    }
 }
 
 /// How the server ended that was there before a supervisor ended it for us.

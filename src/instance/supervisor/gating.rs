@@ -17,6 +17,7 @@ use crate::instance::log;
 use crate::instance::process;
 use crate::instance::record::Failure;
 use crate::instance::state::{Health, Phase};
+use crate::kill_point;
 
 /// The wait between two looks at a server that is loading: at first, at last, and how it grows.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -159,13 +160,13 @@ impl Supervisor {
         let log_tail = self.log_tail();
         self.notes
             .note(format!("the gate failed: the server {reason}"));
+        let failure = Failure { reason, log_tail };
+        self.record_verdict(&failure, transient);
         if !self.end_server() {
             return Fate::Stuck;
         }
-        Fate::Down {
-            failure: Failure { reason, log_tail },
-            transient,
-        }
+        kill_point::reached("supervisor.failed");
+        Fate::Down { failure, transient }
     }
 
     fn clock(&self) -> Clock {

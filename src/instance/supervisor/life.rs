@@ -3,20 +3,19 @@
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::ALREADY;
-use super::claim::{Claim, claim};
+use super::claim::{Claim, Unknown, claim};
 use super::notes::{Notes, chain};
 use super::program::Program;
 use super::standing;
 use super::succession::begin_state;
 use crate::durable::{self, FileError, FileLock};
-use crate::instance::Fingerprint;
 use crate::instance::folder::InstanceFolder;
 use crate::instance::gate::reason;
 use crate::instance::identity::{NONCE, ProcessIdentity};
@@ -24,10 +23,14 @@ use crate::instance::log;
 use crate::instance::process::{self, EndError, Orders, Process, SpawnError};
 use crate::instance::record::{self, Assignment, Failure, Record, RecordedLaunch};
 use crate::instance::state::{self, Exit, Health, Phase, Server, State};
+use crate::instance::{Fingerprint, Supervision};
 use crate::kill_point;
 
 /// How many of the server's last lines explain a failure.
 const LINES_SHOWN: usize = 20;
+
+/// How long another supervisor may take until its state tells of it.
+const UNKNOWN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Lives a whole life and says how it ended.
 pub(super) fn live(folder: &InstanceFolder) -> ExitCode {
@@ -51,7 +54,17 @@ fn begin(folder: &InstanceFolder, notes: &Notes) -> Result<ExitCode, Box<dyn Err
         let wanted = wanted()?.and_then(|record| record.wanted);
         Ok(wanted.is_some_and(|wanted| wanted.id == state.assignment))
     };
-    let lock = match claim(folder, notes, same)? {
+    // A damaged state is told of before anybody is asked to make room.
+    let _: Option<State> = durable::read_json(&folder.state(), state::SCHEMA)?;
+    let stop_timeout = wanted()?
+        .and_then(|record| record.wanted)
+        .map_or_else(Supervision::default, |wanted| wanted.supervision)
+        .stop_timeout;
+    let unknown = Unknown {
+        patience: UNKNOWN_PATIENCE,
+        stop_timeout,
+    };
+    let lock = match claim(folder, notes, unknown, same)? {
         Claim::Ours(lock) => lock,
         Claim::Already => return Ok(ExitCode::from(ALREADY)),
     };
@@ -83,7 +96,11 @@ fn begin(folder: &InstanceFolder, notes: &Notes) -> Result<ExitCode, Box<dyn Err
         _lock: lock,
     };
     supervisor.take_over(old)?;
-    supervisor.run()?;
+    if supervisor.resume_failure() {
+        supervisor.run()?;
+    } else {
+        supervisor.linger()?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

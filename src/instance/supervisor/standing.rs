@@ -6,13 +6,14 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::durable::{self, FileError, FileLock};
 use crate::instance::Fingerprint;
 use crate::instance::folder::InstanceFolder;
 use crate::instance::identity::{self, IdentityError};
 use crate::instance::process::{self, EndError, Process};
-use crate::instance::state::{self, Exit, ExitRecord, Phase, Server, State};
+use crate::instance::state::{self, Exit, ExitRecord, Phase, State};
 
 /// What stands where a server is to run.
 pub(super) enum Standing {
@@ -20,8 +21,11 @@ pub(super) enum Standing {
     Free,
     /// The server the state tells of.
     Server(Process),
-    /// Children of a server that is gone itself.
-    Leftovers,
+    /// A server of ours, told by the lock it holds and the program it runs, of which the state says
+    /// nothing: which launch it is cannot be known.
+    Stray(Process),
+    /// Children of a server that is gone itself, and the nonce they carry.
+    Leftovers(Uuid),
     /// Somebody holds the lock, and nobody knows who.
     Unknown,
 }
@@ -47,7 +51,7 @@ fn glance(folder: &InstanceFolder, state: Option<&State>) -> Result<Standing, St
         return Ok(Standing::Free);
     }
     let Some(server) = state.and_then(|state| state.server.as_ref()) else {
-        return Ok(Standing::Unknown);
+        return Ok(stray(folder)?.map_or(Standing::Unknown, Standing::Stray));
     };
     if let Some(process) = &server.process
         && let Some(found) = process::adopt(process)?
@@ -68,11 +72,23 @@ fn glance(folder: &InstanceFolder, state: Option<&State>) -> Result<Standing, St
             }
         }
     }
-    Ok(if carrying.is_empty() {
-        Standing::Unknown
-    } else {
-        Standing::Leftovers
+    if !carrying.is_empty() {
+        return Ok(Standing::Leftovers(server.nonce));
+    }
+    Ok(match stray(folder)? {
+        // It was being spawned while we looked.
+        Some(found) if found.identity().nonce == server.nonce => Standing::Server(found),
+        Some(found) => Standing::Stray(found),
+        None => Standing::Unknown,
     })
+}
+
+/// The process that has `server.lock` open and runs a build from below the root.
+fn stray(folder: &InstanceFolder) -> Result<Option<Process>, StandingError> {
+    let builds = ["bins", "bin"].map(|builds| folder.root().join(builds));
+    let found = identity::holding(&folder.server_lock(), &builds).map_err(StandingError::Search)?;
+    let first = found.into_iter().next();
+    Ok(first.map(|(identity, running)| process::held(identity, running)))
 }
 
 /// A look at a lock by somebody else holds it for an instant.
@@ -100,7 +116,7 @@ pub enum StandingError {
 /// ended once nobody holds `server.lock` any more.
 pub(super) fn clear(
     folder: &InstanceFolder,
-    server: &Server,
+    nonce: Uuid,
     process: Option<&mut Process>,
     grace: Duration,
     already_asked: bool,
@@ -110,7 +126,7 @@ pub(super) fn clear(
         Some(process) => process.stop(grace)?,
         None => Exit::Unobserved,
     };
-    process::take_lock_after(&folder.server_lock(), server.nonce)?;
+    process::take_lock_after(&folder.server_lock(), nonce)?;
     Ok(exit)
 }
 

@@ -73,52 +73,50 @@ impl Supervisor {
     /// Deals with what the supervisor before left: adopts its server or ends it.
     pub(super) fn take_over(&mut self, old: Option<State>) -> Result<(), Box<dyn Error>> {
         let standing = standing::look(&self.folder, old.as_ref())?;
-        let Some(old) = old else {
-            if !matches!(standing, Standing::Free) {
-                self.stop_failed(&EndError::LockHeld);
-                return Ok(());
-            }
-            return Ok(());
-        };
-        let mut found = match standing {
+        let asked = old.as_ref().is_some_and(standing::is_ending);
+        let (nonce, mut process) = match standing {
             Standing::Unknown => {
                 self.stop_failed(&EndError::LockHeld);
                 return Ok(());
             }
             Standing::Free => {
-                if old
-                    .server
-                    .as_ref()
-                    .is_some_and(|server| server.process.is_some())
-                {
+                let Some(old) = old else { return Ok(()) };
+                let lived = old.server.as_ref().is_some_and(|it| it.process.is_some());
+                // Whoever backed off has seen the end and written it down.
+                if lived && !matches!(old.phase, Phase::BackingOff { .. }) {
                     self.note_exit(Exit::Unobserved, false, old.runs());
                 }
                 self.state.server = None;
                 return self.resume_wait(&old);
             }
-            Standing::Leftovers => None,
-            Standing::Server(process) => Some(process),
-        };
-        let fits = old.assignment == self.assignment.id || old.runs() == self.state.runs();
-        if fits
-            && !standing::is_ending(&old)
-            && let Some(process) = found.take_if(|_| true)
-        {
-            self.adopt(process, old);
-            return Ok(());
-        }
-        let Some(server) = old.server.clone() else {
-            self.stop_failed(&EndError::LockHeld);
-                return Ok(());
+            Standing::Server(process) => {
+                let fits = |old: &State| {
+                    old.assignment == self.assignment.id || old.runs() == self.state.runs()
+                };
+                if let Some(old) = old.as_ref().filter(|old| fits(old))
+                    && !asked
+                    && !self.has_failed()
+                {
+                    self.adopt(process, old.clone());
+                    return Ok(());
+                }
+                (process.identity().nonce, Some(process))
+            }
+            Standing::Stray(process) => (process.identity().nonce, Some(process)),
+            Standing::Leftovers(nonce) => (nonce, None),
         };
         self.save_or_note();
         kill_point::reached("supervisor.succeeding");
         self.notes.note("ends the server of the launch before");
-        let grace = old.supervision.stop_timeout;
-        let asked = standing::is_ending(&old);
-        match standing::clear(&self.folder, &server, found.as_mut(), grace, asked) {
+        let grace = old
+            .as_ref()
+            .map_or(&self.state.supervision, |old| &old.supervision)
+            .stop_timeout;
+        match standing::clear(&self.folder, nonce, process.as_mut(), grace, asked) {
             Ok(exit) => {
-                self.note_exit(exit, true, old.runs());
+                if let Some(old) = old {
+                    self.note_exit(exit, true, old.runs());
+                }
                 self.state.server = None;
             }
             Err(error) => self.stop_failed(&error),
