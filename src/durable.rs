@@ -131,8 +131,17 @@ pub fn write_json<T: Serialize>(path: &Utf8Path, value: &T) -> Result<(), FileEr
     write(path, text.as_bytes())
 }
 
+/// Creates a folder and those above it, unless it is there.
+pub fn create_folder(path: &Utf8Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(path).map_err(|source| FileError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// Replaces a file by new content, so that after a crash either the old or the new one is there.
-/// The folder is created when it is missing.
+/// A folder that is missing stays so: whoever still writes into a root that was moved or removed
+/// must not bring it back.
 pub fn write(path: &Utf8Path, content: &[u8]) -> Result<(), FileError> {
     replace(path, content).map_err(|source| FileError::Write {
         path: path.to_owned(),
@@ -142,7 +151,6 @@ pub fn write(path: &Utf8Path, content: &[u8]) -> Result<(), FileError> {
 
 fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Utf8Path::new("."));
-    std::fs::create_dir_all(folder)?;
     let temporary = folder.join(format!(".new-{}", path.file_name().unwrap_or("file")));
     let file = open_temporary(&temporary)?;
     let filled = fill(&file, path, content).and_then(|()| std::fs::rename(&temporary, path));
@@ -194,9 +202,6 @@ pub fn sync_folder(folder: &Utf8Path) -> io::Result<()> {
 /// Appends one line to a file, in one write, and flushes it.
 pub fn append_line(path: &Utf8Path, line: &str) -> Result<(), FileError> {
     let append = || {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         file.write_all(format!("{line}\n").as_bytes())?;
         file.sync_data()
@@ -215,7 +220,7 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Tries once. `None` when someone else holds it.
+    /// Tries once. `None` when someone else holds it. The file is created, its folder is not.
     pub fn try_take(path: &Utf8Path) -> Result<Option<Self>, FileError> {
         Self::try_with(path, File::try_lock)
     }
@@ -234,9 +239,6 @@ impl FileLock {
             path: path.to_owned(),
             source,
         };
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -272,6 +272,7 @@ fn check_space(request: &InstallRequest<'_>) -> Result<(), InstallError> {
 
 /// Keeps builds out of git. A person's own `.gitignore` stays as it is.
 fn ignore_in_git(bins: &Utf8Path) -> Result<(), FileError> {
+    durable::create_folder(bins)?;
     let path = bins.join(".gitignore");
     if path.exists() {
         Ok(())

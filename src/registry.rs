@@ -300,6 +300,7 @@ impl Registry {
         edit: impl FnOnce(&mut Self) -> T,
     ) -> Result<T, RegistryError> {
         let path = file_of(bins);
+        durable::create_folder(bins)?;
         let Some(_lock) = FileLock::take_within(&bins.join("registry.lock"), PATIENCE)? else {
             return Err(RegistryError::Busy { path });
         };

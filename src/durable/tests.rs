@@ -26,6 +26,16 @@ fn what_a_crash_has_left_is_used_up_by_the_next_write() {
 }
 
 #[test]
+fn a_folder_that_is_gone_is_not_brought_back() {
+    let (_scratch, folder) = scratch();
+    let gone = folder.join("gone");
+    write(&gone.join("file"), b"text").expect_err("there is no folder");
+    FileLock::try_take(&gone.join("lock")).expect_err("there is no folder");
+    append_line(&gone.join("lines"), "line").expect_err("there is no folder");
+    assert!(!gone.exists());
+}
+
+#[test]
 fn a_file_keeps_the_mode_a_person_gave_it() {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::InstallError;
-use crate::durable::{FileError, FileLock};
+use crate::durable::{self, FileError, FileLock};
 use crate::instance::BinaryId;
 use crate::release::Digest;
 
@@ -44,6 +44,7 @@ impl Staging {
         digest: Digest,
         waiting: impl Fn(),
     ) -> Result<Self, InstallError> {
+        durable::create_folder(&folder(bins))?;
         let shared = loop {
             match FileLock::try_share(&gate(bins))? {
                 Some(lock) => break lock,

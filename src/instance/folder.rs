@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::io::Errno;
 
 use super::InstanceName;
 
@@ -40,6 +41,16 @@ impl InstanceFolder {
             .recursive(true)
             .mode(0o700)
             .create(&self.path)
+    }
+
+    /// Which folder lies at its path now; `None` when there is none. One that was moved away and
+    /// replaced by another is told apart by this.
+    pub(crate) fn place(&self) -> io::Result<Option<(u64, u64)>> {
+        match rustix::fs::stat(self.path.as_std_path()) {
+            Ok(stat) => Ok(Some((stat.st_dev, stat.st_ino))),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The root it belongs to.

@@ -84,6 +84,7 @@ fn begin(folder: &InstanceFolder, notes: &Notes) -> Result<ExitCode, Box<dyn Err
     let state = begin_state(me, digest, &assignment, &proven, old.as_ref());
     let mut supervisor = Supervisor {
         folder: folder.clone(),
+        place: folder.place()?,
         notes: Notes::new(folder.supervisor_log()),
         orders,
         assignment,
@@ -107,6 +108,8 @@ fn begin(folder: &InstanceFolder, notes: &Notes) -> Result<ExitCode, Box<dyn Err
 /// A supervisor at work.
 pub(super) struct Supervisor {
     pub(super) folder: InstanceFolder,
+    /// Which folder that was at first.
+    place: Option<(u64, u64)>,
     pub(super) notes: Notes,
     pub(super) orders: Orders,
     pub(super) assignment: Assignment,
@@ -269,7 +272,10 @@ impl Supervisor {
     }
 
     pub(super) fn note_exit(&self, exit: Exit, asked: bool, runs: Fingerprint) {
-        if let Err(error) = standing::write_exit(&self.folder, exit, asked, runs) {
+        let written = self
+            .at_home()
+            .and_then(|()| standing::write_exit(&self.folder, exit, asked, runs));
+        if let Err(error) = written {
             self.notes.error(&error);
         }
     }
@@ -320,13 +326,32 @@ impl Supervisor {
     }
 
     fn save(&mut self) -> Result<(), FileError> {
-        let saved = durable::write_json(&self.folder.state(), &self.state);
+        let saved = self
+            .at_home()
+            .and_then(|()| durable::write_json(&self.folder.state(), &self.state));
         self.unsaved = saved.is_err();
         saved
     }
 
     /// Writes the state. Where that fails it is noted once and tried again while waiting.
     pub(super) fn save_or_note(&mut self) {
+    /// Whether the instance's folder was moved away or removed: it is no longer this instance's
+    /// server that we keep, and another supervisor may be at work in its place. A folder that
+    /// cannot be looked at is still there.
+    pub(super) fn is_homeless(&self) -> bool {
+        self.folder.place().is_ok_and(|place| place != self.place)
+    }
+
+    fn at_home(&self) -> Result<(), FileError> {
+        if !self.is_homeless() {
+            return Ok(());
+        }
+        Err(FileError::Write {
+            path: self.folder.path().to_owned(),
+            source: io::Error::new(io::ErrorKind::NotFound, "it was moved away or removed"),
+        })
+    }
+
         let known = self.unsaved;
         if let Err(error) = self.save()
             && !known

@@ -26,7 +26,7 @@ pub(super) enum Event {
     Refreshed,
     /// The server ended.
     Ended(Exit),
-    /// Somebody wants the server ended.
+    /// Somebody wants the server ended, or its folder is gone.
     Asked,
 }
 
@@ -57,6 +57,9 @@ impl Supervisor {
     /// Waits until something happens, but not longer than `until`.
     pub(super) fn wait(&mut self, until: Instant) -> io::Result<Event> {
         loop {
+            if self.is_homeless() {
+                return Ok(Event::Asked);
+            }
             if self.unsaved {
                 self.save_or_note();
             }
