@@ -41,30 +41,38 @@ pub fn rotate(path: &Utf8Path, policy: &LogPolicy) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Copies the log to `<path>.1`, after moving the older ones up and dropping what is beyond
-/// `keep`, and truncates it.
+/// Copies the log to `<path>.1`, moving the older ones up and dropping what is beyond `keep`, and
+/// truncates it. Nothing is moved before the copy is whole, so that a full disk costs no log.
 pub(crate) fn turn_over(path: &Utf8Path, keep: u32) -> io::Result<()> {
     let mut log = OpenOptions::new().read(true).write(true).open(path)?;
     if keep > 0 {
+        let unfinished = Utf8PathBuf::from(format!("{path}.copying"));
+        if let Err(error) = copy_to(&mut log, &unfinished) {
+            // Half a copy only takes up room.
+            let _ = std::fs::remove_file(&unfinished);
+            return Err(error);
+        }
         for number in (1..keep).rev() {
             ignore_absent(std::fs::rename(
                 rotated(path, number),
                 rotated(path, number + 1),
             ))?;
         }
-        let unfinished = Utf8PathBuf::from(format!("{path}.copying"));
-        let mut copy = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&unfinished)?;
-        io::copy(&mut log, &mut copy)?;
         std::fs::rename(&unfinished, rotated(path, 1))?;
         let mut last = OpenOptions::new().append(true).open(rotated(path, 1))?;
         io::copy(&mut log, &mut last)?;
     }
     log.set_len(0)
+}
+
+fn copy_to(log: &mut File, path: &Utf8Path) -> io::Result<()> {
+    let mut copy = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    io::copy(log, &mut copy).map(drop)
 }
 
 /// The last `count` lines, oldest first; those of the newest rotated file come before where the

@@ -57,6 +57,24 @@ fn the_writer_goes_on_at_the_beginning_and_old_logs_move_up() {
 }
 
 #[test]
+fn a_log_that_cannot_be_copied_costs_none_that_was_kept() {
+    let mut scratch = scratch();
+    for text in ["one\n", "two\n"] {
+        scratch.write(text);
+        turn_over(&scratch.log, 2).expect("turned over");
+    }
+    scratch.write("three\n");
+    std::fs::create_dir(format!("{}.copying", scratch.log)).expect("created");
+    turn_over(&scratch.log, 2).expect_err("there is no room for the copy");
+    assert_eq!(scratch.content(1).as_deref(), Some("two\n"));
+    assert_eq!(scratch.content(2).as_deref(), Some("one\n"));
+    assert_eq!(
+        std::fs::read_to_string(&scratch.log).expect("readable"),
+        "three\n"
+    );
+}
+
+#[test]
 fn a_log_is_turned_over_by_size_and_never_with_zero() {
     let mut scratch = scratch();
     scratch.write(&"x".repeat(1 << 20));

@@ -13,7 +13,6 @@ use super::life::{Fate, Supervisor};
 use super::wait::Event;
 use crate::instance::gate::{self, Finding, GateFacts, Need, Verdict};
 use crate::instance::listener::{self, Listener};
-use crate::instance::log;
 use crate::instance::process;
 use crate::instance::record::Failure;
 use crate::instance::state::{Health, Phase};
@@ -105,7 +104,7 @@ impl Supervisor {
                 continue;
             }
             last_probe = Instant::now();
-            self.tidy();
+            self.rotate_log();
             match self.ask_health(&access) {
                 Ok(()) => {
                     misses = 0;
@@ -133,13 +132,6 @@ impl Supervisor {
         self.notes.note(format!("the server {what}"));
         self.state.health = health;
         self.save_or_note();
-    }
-
-    /// What is done because we are awake anyway.
-    fn tidy(&mut self) {
-        if let Err(error) = log::rotate(&self.folder.server_log(), &self.state.supervision.logs) {
-            self.notes.error(&error);
-        }
     }
 
     fn passed(&mut self, clock: &Clock) {

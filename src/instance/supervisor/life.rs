@@ -226,6 +226,7 @@ impl Supervisor {
         (self.state.phase, self.state.since) = (Phase::Starting { bound: None }, Timestamp::now());
         self.save()?;
         kill_point::reached("supervisor.before-spawn");
+        self.rotate_log();
         let log = self.folder.server_log();
         self.log_offset = log::size(&log).map_err(|source| SpawnError::Log {
             path: log.clone(),
@@ -269,6 +270,13 @@ impl Supervisor {
 
     pub(super) fn log_tail(&self) -> Vec<String> {
         log::tail_since(&self.folder.server_log(), self.log_offset, LINES_SHOWN).unwrap_or_default()
+    }
+
+    /// Turns the log over where it is due.
+    pub(super) fn rotate_log(&self) {
+        if let Err(error) = log::rotate(&self.folder.server_log(), &self.state.supervision.logs) {
+            self.notes.error(&error);
+        }
     }
 
     pub(super) fn note_exit(&self, exit: Exit, asked: bool, runs: Fingerprint) {
