@@ -75,13 +75,14 @@ pub(super) fn exit_of(status: ExitStatus) -> Exit {
 }
 
 /// Cuts a new process loose from whoever started it: own session, no inherited descriptors, `/` as
-/// its folder, file mode mask 022, no blocked signals. To be called first of all.
+/// its folder, file mode mask 022, no signal blocked or ignored. To be called first of all.
 pub(crate) fn settle_in() -> io::Result<()> {
     close_inherited()?;
     // Fails only for the head of a group, which has a session to itself already.
     let _ = rustix::process::setsid();
     rustix::process::chdir("/")?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
+    stop_ignoring_signals();
     unblock_signals()
 }
 
@@ -156,6 +157,31 @@ fn unblock_signals() -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::from_raw_os_error(result))
+    }
+}
+
+/// Gives the signals that whoever started us ignored their default back: with SIGCHLD ignored no
+/// child can be waited for, and a server would inherit each of them. SIGPIPE is ignored by this
+/// program itself, and back to its default in what it executes.
+#[expect(
+    unsafe_code,
+    reason = "what is done about a signal is inherited and has no safe interface"
+)]
+fn stop_ignoring_signals() {
+    for signal in 1..=libc::SIGSYS {
+        if signal == libc::SIGPIPE {
+            continue;
+        }
+        // SAFETY: the second argument may be null, then the action is only read (sigaction(2));
+        // `action` is read after the call has filled it. SIG_DFL runs nothing of ours.
+        unsafe {
+            let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+            if libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
+                && action.assume_init().sa_sigaction == libc::SIG_IGN
+            {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+        }
     }
 }
 

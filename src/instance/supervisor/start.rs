@@ -17,6 +17,7 @@ use crate::instance::folder::InstanceFolder;
 use crate::instance::identity::{IdentityError, NONCE};
 use crate::instance::log;
 use crate::instance::process::LAST_WAIT;
+use crate::instance::record::{self, Record};
 use crate::instance::state::{self, State};
 
 /// How long a supervisor may take until it has shown itself, beyond the time the one before it
@@ -50,12 +51,12 @@ pub enum StartError {
         source: io::Error,
     },
     /// It ended before it had taken over.
-    #[error("the supervisor of `{name}` ended at once ({status}){}", listed(.notes))]
+    #[error("the supervisor of `{name}` ended at once{}{}", in_brackets(*.status), listed(.notes))]
     Died {
         /// The instance.
         name: String,
-        /// How it ended.
-        status: ExitStatus,
+        /// How it ended; `None` where this process ignores SIGCHLD, which hides it.
+        status: Option<ExitStatus>,
         /// The last of what it noted.
         notes: Vec<String>,
     },
@@ -85,6 +86,10 @@ impl StartError {
             Self::State(error) => error.hint(),
         }
     }
+}
+
+fn in_brackets(status: Option<ExitStatus>) -> String {
+    status.map_or_else(String::new, |status| format!(" ({status})"))
 }
 
 fn listed(notes: &[String]) -> String {
@@ -135,9 +140,18 @@ pub fn start(
             Ok(false) => {}
             Err(error) => break Err(error.into()),
         }
-        if let Ok(Some(status)) = child.try_wait() {
+        let ended = match child.try_wait() {
+            Ok(None) => None,
+            Ok(Some(status)) => Some(Some(status)),
+            Err(_) => Some(None),
+        };
+        if let Some(status) = ended {
             // It may have shown itself and ended since we looked.
-            let settled = shown()? || status.code() == Some(ALREADY.into());
+            let settled = shown()?
+                || match status {
+                    Some(status) => status.code() == Some(ALREADY.into()),
+                    None => is_supervised(folder)?,
+                };
             let died = || StartError::Died {
                 name: name(),
                 status,
@@ -158,6 +172,18 @@ pub fn start(
     // Without a thread for that, it is the system that waits once the caller has ended.
     let _ = std::thread::Builder::new().spawn(move || child.wait());
     result
+}
+
+/// Whether a supervisor is at work on what `record.json` wants.
+fn is_supervised(folder: &InstanceFolder) -> Result<bool, FileError> {
+    let record: Option<Record> = durable::read_json(&folder.record(), record::SCHEMA)?;
+    let state: Option<State> = durable::read_json(&folder.state(), state::SCHEMA)?;
+    let wanted = record
+        .and_then(|record| record.wanted)
+        .map(|wanted| wanted.id);
+    Ok(state.is_some_and(|state| {
+        wanted == Some(state.assignment) && state.supervisor.find().is_ok_and(|it| it.is_some())
+    }))
 }
 
 /// Tells the supervisor of an instance to read its settings from `record.json` again. `false` when
