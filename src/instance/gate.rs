@@ -81,9 +81,7 @@ pub enum Verdict {
 
 /// Judges a server that still lives; one that ended before it passed has failed.
 pub fn judge(spec: &GateSpec, launch: &Launch, facts: &GateFacts) -> Verdict {
-    let on_socket = super::is_socket(&launch.host);
     match &facts.listener {
-        _ if on_socket => {}
         Some(Listener::Ours | Listener::Unreadable) => {}
         Some(Listener::Shared(holder)) => {
             return Verdict::Failed {
@@ -138,25 +136,27 @@ pub fn judge(spec: &GateSpec, launch: &Launch, facts: &GateFacts) -> Verdict {
     }
 }
 
-/// A server that has not bound its port: it has `start_period` for that as well, unless it is
+/// A server that has not bound its port or socket: it has `start_period` for that as well, unless it is
 /// still fetching its model, which nobody can put a time to.
 fn unbound(spec: &GateSpec, launch: &Launch, facts: &GateFacts) -> Verdict {
     if launch.fetches || facts.age < spec.start_period {
         return Verdict::Starting(Need::Listener);
     }
-    match &facts.listener {
-        Some(Listener::Stranger(holder)) => Verdict::Failed {
+    if let Some(Listener::Stranger(holder)) = &facts.listener {
+        return Verdict::Failed {
             reason: taken(launch.port, holder),
             transient: true,
-        },
-        _ => Verdict::Failed {
-            reason: format!(
-                "did not bind port {} within {} s",
-                launch.port,
-                spec.start_period.as_secs_f64()
-            ),
-            transient: false,
-        },
+        };
+    }
+    let place = if super::is_socket(&launch.host) {
+        format!("socket `{}`", launch.host)
+    } else {
+        format!("port {}", launch.port)
+    };
+    let period = spec.start_period.as_secs_f64();
+    Verdict::Failed {
+        reason: format!("did not bind {place} within {period} s"),
+        transient: false,
     }
 }
 

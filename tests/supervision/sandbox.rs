@@ -112,6 +112,7 @@ impl Sandbox {
             router: false,
             inputs,
         };
+            foreign: false,
         RecordedLaunch {
             launch,
             program,

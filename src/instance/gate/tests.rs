@@ -127,6 +127,29 @@ fn only_a_launch_that_fetches_may_take_any_time_to_bind() {
 }
 
 #[test]
+fn a_launch_that_fetches_may_take_any_time_to_open_its_socket() {
+    let on_socket = Launch {
+        host: "/run/chat.sock".to_owned(),
+        ..launch()
+    };
+    let facts = GateFacts {
+        age: seconds(61),
+        listener: Some(Listener::Nobody),
+        ..GateFacts::default()
+    };
+    let (reason, _) = reason_of(judge(&spec(), &on_socket, &facts));
+    assert_eq!(reason, "did not bind socket `/run/chat.sock` within 60 s");
+    let fetches = Launch {
+        fetches: true,
+        ..on_socket
+    };
+    assert_eq!(
+        judge(&spec(), &fetches, &facts),
+        Verdict::Starting(Need::Listener)
+    );
+}
+
+#[test]
 fn a_stranger_on_the_port_is_named_and_may_leave() {
     let python = Holder {
         pid: Some(4121),

@@ -17,10 +17,19 @@ pub(super) struct Access {
 }
 
 impl Supervisor {
+    /// Where the server is: the path of a socket is relative to its folder, not to ours.
+    fn address(&self) -> io::Result<Address> {
+        let launch = &self.state.launch.launch;
+        Ok(match Address::of(&launch.host, launch.port)? {
+            Address::Unix(path) => Address::Unix(self.folder.root().join(path).into_string()),
+            tcp @ Address::Tcp(_) => tcp,
+        })
+    }
+
     pub(super) fn access(&self) -> Access {
         let launch = &self.state.launch.launch;
         Access {
-            address: Address::of(&launch.host, launch.port).map_err(|error| error.to_string()),
+            address: self.address().map_err(|error| error.to_string()),
             api_key: process::api_key(self.folder.root(), launch),
         }
     }
@@ -56,6 +65,15 @@ impl Supervisor {
                 .map_err(|error| words(&error)),
             CheckKind::Custom { script } => self.run_script(script.as_str(), spec.timeout),
         }
+    }
+
+    /// Whether somebody answers there at all.
+    pub(super) fn connects(&self, access: &Access) -> bool {
+        let timeout = self.state.supervision.gate.timeout;
+        access
+            .address
+            .as_ref()
+            .is_ok_and(|address| probe::connects(address, timeout, &self.interruptions()).is_ok())
     }
 
     fn ask(

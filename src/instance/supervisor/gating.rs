@@ -12,6 +12,7 @@ use super::ask::Access;
 use super::life::{Fate, Supervisor};
 use super::wait::Event;
 use crate::instance::gate::{self, Finding, GateFacts, Need, Verdict};
+use crate::instance::is_socket;
 use crate::instance::listener::{self, Listener};
 use crate::instance::process;
 use crate::instance::record::Failure;
@@ -188,13 +189,7 @@ impl Supervisor {
     ) -> bool {
         match need {
             Need::Listener => {
-                let pid = self
-                    .server
-                    .as_ref()
-                    .map_or(0, |server| server.identity().pid);
-                // Where the system does not tell who listens, the server is asked for its alias.
-                let listener = listener::judge(self.state.launch.launch.port, pid)
-                    .unwrap_or(Listener::Unreadable);
+                let listener = self.listener(access);
                 let bound = !matches!(listener, Listener::Nobody | Listener::Stranger(_));
                 facts.listener = Some(listener);
                 if bound {
@@ -217,6 +212,24 @@ impl Supervisor {
             Need::Probe => settle(&mut facts.probe, self.check_probe(access)),
             Need::Patience(_) => true,
         }
+    }
+
+    /// Who listens where the server should. Where that cannot be told, as of a socket that can be
+    /// connected to, the server is asked for its alias.
+    fn listener(&self, access: &Access) -> Listener {
+        let launch = &self.state.launch.launch;
+        if is_socket(&launch.host) {
+            return if self.connects(access) {
+                Listener::Unreadable
+            } else {
+                Listener::Nobody
+            };
+        }
+        let pid = self
+            .server
+            .as_ref()
+            .map_or(0, |server| server.identity().pid);
+        listener::judge(launch.port, pid).unwrap_or(Listener::Unreadable)
     }
 
     fn bound(&mut self, clock: &mut Clock) {
