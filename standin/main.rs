@@ -168,6 +168,13 @@ fn live(options: &Options, began: Instant, ready: &AtomicBool, wedged: &AtomicBo
         {
             wedged.store(true, Ordering::SeqCst);
         }
+        if options
+            .wedge_file
+            .as_ref()
+            .is_some_and(|file| file.exists())
+        {
+            wedged.store(true, Ordering::SeqCst);
+        }
         if !folder.is_dir() {
             return ExitCode::SUCCESS;
         }

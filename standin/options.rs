@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) never_ready: bool,
     pub(crate) crash_after: Option<f64>,
     pub(crate) wedge_after: Option<f64>,
+    /// Wedges once this file is there.
+    pub(crate) wedge_file: Option<PathBuf>,
     pub(crate) exit: Option<u8>,
     pub(crate) ignore_sigterm: bool,
     pub(crate) share_port: bool,
@@ -269,6 +271,7 @@ fn read_fault(
         "never-ready" => options.never_ready = true,
         "crash-after" => options.crash_after = Some(number()?),
         "wedge-after" => options.wedge_after = Some(number()?),
+        "wedge-file" => options.wedge_file = Some(arguments.next()?.into()),
         "exit" => options.exit = Some(arguments.next()?.parse().ok()?),
         "ignore-sigterm" => options.ignore_sigterm = true,
         "share-port" => options.share_port = true,

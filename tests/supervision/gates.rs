@@ -38,7 +38,7 @@ fn a_good_launch_is_started_gated_and_ended() {
 #[test]
 fn a_slow_load_is_waited_for() {
     let sandbox = Sandbox::new();
-    sandbox.start(&sandbox.build(9001, "--standin-load-seconds 0.5"), None);
+    sandbox.start(&sandbox.build(9001, "--standin-load-seconds 2"), None);
     let starting = sandbox.wait_for("bound", |state| {
         matches!(state.phase, Phase::Starting { bound: Some(_) })
     });
@@ -57,7 +57,7 @@ fn a_launch_that_never_gets_ready_is_replaced_by_its_fallback() {
     let good = sandbox.build(9001, "");
     let bad = sandbox.build(9002, "--standin-never-ready");
     let mut settings = quick();
-    settings.gate.start_period = Duration::from_millis(600);
+    settings.gate.start_period = Duration::from_secs(3);
     sandbox.start_with(&bad, Some(&good), settings);
 
     let state = sandbox.wait_running();
@@ -67,7 +67,7 @@ fn a_launch_that_never_gets_ready_is_replaced_by_its_fallback() {
     assert_eq!(failed.fingerprint, bad.fingerprint());
     assert_eq!(
         failed.failure.reason,
-        "was not healthy within 0.6 s; last answer: 503 Loading model",
+        "was not healthy within 3 s; last answer: 503 Loading model",
     );
     assert!(
         sandbox
@@ -128,7 +128,8 @@ fn a_port_that_stays_held_is_given_up_without_a_mark_on_the_launch() {
     let _stranger =
         std::net::TcpListener::bind(("127.0.0.1", sandbox.port)).expect("the port is free");
     let mut settings = quick();
-    settings.gate.start_period = Duration::from_millis(500);
+    // The first retry would come after `start_period`.
+    settings.restart_policy.initial_delay = Duration::from_mins(1);
     sandbox.start_with(&sandbox.build(9001, ""), None, settings);
     let state = sandbox.wait_for("given up", |state| {
         matches!(state.phase, Phase::GaveUp { .. })
@@ -155,7 +156,8 @@ fn a_launch_that_stays_short_of_its_port_gives_way_to_what_ran_before_and_is_not
     }
     short.launch.port = held;
     let mut settings = quick();
-    settings.gate.start_period = Duration::from_millis(500);
+    // The first retry would come after `start_period`.
+    settings.restart_policy.initial_delay = Duration::from_mins(1);
     sandbox.start_with(&short, Some(&good), settings);
 
     let state = sandbox.wait_running();
@@ -176,7 +178,8 @@ fn a_server_that_shares_its_port_is_not_let_through() {
     first.start(&first.build(9001, "--standin-share-port"), None);
     first.wait_running();
     let mut settings = quick();
-    settings.gate.start_period = Duration::from_millis(300);
+    // The first retry would come after `start_period`.
+    settings.restart_policy.initial_delay = Duration::from_mins(1);
     second.start_with(&second.build(9001, "--standin-share-port"), None, settings);
     let state = second.wait_for("given up", |state| {
         matches!(state.phase, Phase::GaveUp { .. })
@@ -251,9 +254,6 @@ fn a_new_launch_that_keeps_crashing_is_rolled_back() {
     );
 }
 
-#[test]
-fn health_is_watched_after_the_gate_and_a_proof_is_written() {
-    let sandbox = Sandbox::new();
 /// A launch that fails its gate and takes its time to end, and what to fall back to.
 fn failing(sandbox: &Sandbox) -> Supervision {
     let good = sandbox.build(9001, "--standin-say good");
@@ -302,16 +302,17 @@ fn a_verdict_outlives_a_supervisor_that_dies_while_it_ends_the_failed_server() {
     assert_eq!(log.matches("bad").count(), 1, "it is not tried again");
 }
 
+#[test]
+fn health_is_watched_after_the_gate_and_a_proof_is_written() {
+    let sandbox = Sandbox::new();
     let mut settings = quick();
-    settings.gate.timeout = Duration::from_millis(200);
+    settings.gate.timeout = Duration::from_secs(1);
     settings.gate.retries = 2;
     settings.prove_after = Duration::from_millis(100);
-    sandbox.start_with(
-        &sandbox.build(9001, "--standin-wedge-after 1.5"),
-        None,
-        settings,
-    );
+    let launch = sandbox.build(9001, "--standin-wedge-file wedge");
+    sandbox.start_with(&launch, None, settings);
     sandbox.wait_for("proven", |state| state.proven);
+    std::fs::write(sandbox.root.join("wedge"), "").expect("written");
     let state = sandbox.wait_for("unresponsive", |state| state.health == Health::Unresponsive);
     assert_eq!(
         state.phase,

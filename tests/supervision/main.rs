@@ -15,3 +15,4 @@ mod gates;
 mod real;
 mod sandbox;
 mod spawning;
+mod trouble;

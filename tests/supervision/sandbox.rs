@@ -1,8 +1,10 @@
 //! A root with builds of the stand-in, and one instance that can be told what to run.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -112,7 +114,6 @@ impl Sandbox {
             router: false,
             inputs,
         };
-            foreign: false,
         RecordedLaunch {
             launch,
             program,
@@ -170,6 +171,27 @@ impl Sandbox {
 
     pub(crate) fn supervise(&self) -> Result<(), StartError> {
         supervisor::start(&self.folder, &self.program, &self.environment)
+    }
+
+    /// Starts a supervisor as somebody would who ignores these signals.
+    pub(crate) fn supervise_ignoring(&self, signals: &str) {
+        let program = &self.program.path;
+        let script = program.with_file_name("ignoring");
+        let text = format!("#!/bin/sh\ntrap '' {signals}\nexec '{program}' \"$@\"\n");
+        std::fs::write(&script, text).expect("written");
+        std::fs::set_permissions(&script, Permissions::from_mode(0o755)).expect("set");
+        let program = Program {
+            path: script,
+            digest: self.program.digest,
+        };
+        supervisor::start(&self.folder, &program, &self.environment).expect("it starts");
+    }
+
+    /// Keeps `state.json` from being written until what is returned is removed.
+    pub(crate) fn block_state(&self) -> Utf8PathBuf {
+        let block = self.folder.path().join(".new-state.json");
+        eventually(|| std::fs::create_dir(&block).is_ok()).expect("nobody writes for long");
+        block
     }
 
     pub(crate) fn state(&self) -> Option<State> {

@@ -333,16 +333,6 @@ impl Supervisor {
         self.save_or_note();
     }
 
-    fn save(&mut self) -> Result<(), FileError> {
-        let saved = self
-            .at_home()
-            .and_then(|()| durable::write_json(&self.folder.state(), &self.state));
-        self.unsaved = saved.is_err();
-        saved
-    }
-
-    /// Writes the state. Where that fails it is noted once and tried again while waiting.
-    pub(super) fn save_or_note(&mut self) {
     /// Whether the instance's folder was moved away or removed: it is no longer this instance's
     /// server that we keep, and another supervisor may be at work in its place. A folder that
     /// cannot be looked at is still there.
@@ -360,6 +350,16 @@ impl Supervisor {
         })
     }
 
+    fn save(&mut self) -> Result<(), FileError> {
+        let saved = self
+            .at_home()
+            .and_then(|()| durable::write_json(&self.folder.state(), &self.state));
+        self.unsaved = saved.is_err();
+        saved
+    }
+
+    /// Writes the state. Where that fails it is noted once and tried again while waiting.
+    pub(super) fn save_or_note(&mut self) {
         let known = self.unsaved;
         if let Err(error) = self.save()
             && !known
