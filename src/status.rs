@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::desired::{Desired, Unanswered, WantedInstance};
+use crate::desired::{Desired, WantedInstance};
 use crate::instance::InstanceName;
 use crate::instance::state::Health;
 use crate::observed::{Comparison, Observed, ObservedInstance, Seen, Verdict};
 use crate::plan::Plan;
-use crate::plan::action::{Action, Ago, BlockReason};
+use crate::plan::action::{Action, Ago, HoldReason};
 
 /// The number in `format_version`.
 pub const FORMAT_VERSION: u32 = 1;
@@ -183,13 +183,11 @@ fn row(
         .iter()
         .find(|blocker| blocker.subject.instance() == Some(name));
     let note = match (blocker, hold, step) {
-        (Some(blocker), ..) => Some(match &blocker.why {
-            // Nobody was asked, which is this view's own choice and blocks nothing.
-            BlockReason::Unresolved(Unanswered::NotLocked(_)) => {
-                "not resolved yet; see `llama-orch plan`".to_owned()
-            }
-            why => format!("blocked: {why}"),
-        }),
+        (Some(blocker), ..) => Some(format!("blocked: {}", blocker.why)),
+        // Nobody was asked, which is this view's own choice.
+        (None, Some(hold), _) if matches!(hold.why, HoldReason::Locked(_)) => {
+            Some("not resolved yet; see `llama-orch plan`".to_owned())
+        }
         (None, Some(hold), _) => Some(hold.text()),
         (None, None, Some(step)) => Some(match &step.action {
             Action::Replace(_) | Action::Update(_) => {

@@ -290,12 +290,15 @@ fn supervisor(
     }
 }
 
-/// The builds a supervisor may start: of what it runs, and of everything it was told.
+/// The builds a supervisor may start: of what it runs, and of everything it was told. Once its
+/// launch is proven, it goes on trying that and falls back no more.
 fn builds(state: &State, record: Option<&Record>) -> BTreeSet<BinaryId> {
     let told = record.and_then(|record| record.wanted.as_ref());
-    let told = told
-        .into_iter()
-        .flat_map(|told| std::iter::once(&told.launch).chain(&told.fallback));
+    let told = told.into_iter().flat_map(|told| {
+        let settled = state.proven && state.assignment == told.id;
+        let fallback = told.fallback.iter().filter(move |_| !settled);
+        std::iter::once(&told.launch).chain(fallback)
+    });
     std::iter::once(&state.launch)
         .chain(told)
         .map(|launch| launch.launch.binary)

@@ -241,7 +241,10 @@ impl Resolver<'_> {
     ) {
         if pin.variant == VariantRequest::Auto {
             self.chosen.insert(name.clone(), variant.clone());
-            if let Some(why) = why {
+            // A choice that was made before is not explained again.
+            if let Some(why) = why
+                && self.known.chosen.get(name) != Some(variant)
+            {
                 self.why.insert(name.clone(), why);
             }
         }

@@ -169,8 +169,8 @@ fn removing_most_of_them_at_once_needs_to_be_said_in_so_many_words() {
     exit code 1
     --- stdout
       + start    fresh                   not running
-      ! hold     embed                   no longer in orchestrator.yaml, like 2 of 3; `--allow-empty` removes them
-      ! hold     rerank                  no longer in orchestrator.yaml, like 2 of 3; `--allow-empty` removes them
+      ! hold     embed                   no longer in orchestrator.yaml; 2 of 3 would be removed at once, which needs `--allow-empty`
+      ! hold     rerank                  no longer in orchestrator.yaml; 2 of 3 would be removed at once, which needs `--allow-empty`
 
     Plan: 1 to start; 2 held.
     --- stderr
@@ -292,16 +292,14 @@ fn a_build_that_cannot_be_had_names_those_that_can() {
 }
 
 #[test]
-fn a_pin_the_lock_does_not_cover_is_blocked_when_the_lock_may_not_change() {
+fn a_pin_the_lock_does_not_cover_is_held_when_the_lock_may_not_change() {
     let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
     assert_snapshot!(sandbox.run(&["apply", "--locked"]), @r"
     exit code 1
     --- stdout
-      x blocked  chat                    `orchestrator.lock` does not cover b1001 for `chat`, and `--locked` forbids to extend it
+      ! hold     chat                    `orchestrator.lock` does not cover b1001 for `chat`; `llama-orch apply` without `--locked` extends it
 
-    Plan: nothing to do; 1 blocked.
-    --- stderr
-    hint: run `llama-orch apply` without `--locked` once and commit `orchestrator.lock`
+    Plan: nothing to do; 1 held.
     ");
     assert!(!sandbox.path("orchestrator.lock").exists());
     sandbox.run(&["apply", "--quiet"]).assert_code(0);
@@ -313,6 +311,7 @@ fn prune_takes_away_what_nothing_uses_and_only_on_request() {
     let mut sandbox = Sandbox::applied(&[1001, 1002], &[("chat", 1001)]);
     sandbox.write_instances(&[("chat", 1002)]);
     sandbox.edit("defaults:", "retention: { keep: 0 }\ndefaults:");
+    sandbox.edit("min_healthy: 0", "min_healthy: 0, prove_after: 0");
     assert_snapshot!(sandbox.run(&["apply"]), @r"
     exit code 0
     --- stdout
@@ -329,6 +328,10 @@ fn prune_takes_away_what_nothing_uses_and_only_on_request() {
     Applied in [TIME]: 2 done.
     See `llama-orch status`.
     ");
+    // Until the new launch is proven, the old build is what it would be rolled back to.
+    sandbox.wait("the new launch is proven", || {
+        sandbox.state("chat").is_some_and(|state| state.proven)
+    });
     assert_snapshot!(sandbox.run(&["apply", "--prune", "--yes"]), @r"
     exit code 0
     --- stdout

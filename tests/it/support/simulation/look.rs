@@ -146,7 +146,10 @@ impl World {
 
 fn supervisor(work: &Work, kept: &Kept) -> Option<Supervisor> {
     let told = kept.record.wanted.iter();
-    let told = told.flat_map(|told| std::iter::once(&told.launch).chain(&told.fallback));
+    let told = told.flat_map(|told| {
+        let fallback = told.fallback.iter().filter(|_| !work.proven);
+        std::iter::once(&told.launch).chain(fallback)
+    });
     work.is_supervised().then(|| Supervisor {
         settings: work.supervision.clone(),
         backing_off: match work.phase {
