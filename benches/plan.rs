@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -102,7 +103,7 @@ fn world(size: u16) -> (Desired, Observed) {
             .instances
             .insert(name(index), running(launch.clone(), at));
         let wanted = Wanted {
-            launch,
+            launch: Arc::new(launch),
             supervision: Supervision::default(),
             enabled: true,
             depends_on: BTreeSet::from_iter(depends_on),

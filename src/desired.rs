@@ -8,6 +8,7 @@ pub mod argv;
 pub mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use url::Url;
 
@@ -141,8 +142,8 @@ pub struct Unresolved {
 /// One instance with every choice made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
-    /// How to start it.
-    pub launch: Launch,
+    /// How to start it; shared with the plan that does.
+    pub launch: Arc<Launch>,
     /// The settings of its supervisor.
     pub supervision: Supervision,
     /// Whether it is to run.

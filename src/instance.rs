@@ -20,6 +20,7 @@ pub mod supervisor;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -32,7 +33,7 @@ use crate::release::{BuildName, Digest, ParseError};
 /// The name of an instance: 1 to 64 of `a-z 0-9 _ -`, beginning and ending with a letter or digit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct InstanceName(String);
+pub struct InstanceName(Arc<str>);
 
 impl InstanceName {
     /// The name as text.
@@ -49,7 +50,7 @@ impl fmt::Display for InstanceName {
 
 impl From<InstanceName> for String {
     fn from(name: InstanceName) -> Self {
-        name.0
+        name.as_str().to_owned()
     }
 }
 
@@ -79,7 +80,7 @@ impl FromStr for InstanceName {
                 "an instance name (1 to 64 of a-z, 0-9, `_` and `-`, with a letter or digit at both ends)",
             ));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

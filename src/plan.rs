@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::desired::Desired;
+use crate::desired::{Desired, WantedInstance};
 use crate::instance::{BinaryId, InstanceName};
 use crate::observed::{Observed, ObservedInstance};
 use action::{BlockReason, Blocker, Hold, HoldReason, Step, Subject, Unused};
@@ -66,14 +66,14 @@ pub struct Limits {
 ///   and it is neither proven for a rollback nor within `keep`.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
+    let sides = Sides::of(desired, observed);
     let mut planner = Planner::new(desired, observed);
-    planner.install();
+    planner.install(&sides);
     let absent = ObservedInstance::absent();
-    for (name, wanted) in &desired.instances {
-        let seen = observed.instances.get(name).unwrap_or(&absent);
-        planner.instance(name, wanted, seen);
+    for (name, wanted, seen) in &sides.wanted {
+        planner.instance(name, wanted, seen.unwrap_or(&absent));
     }
-    planner.removals();
+    planner.removals(&sides);
     planner.settle_order();
     let unused = planner.unused();
     planner.finish(unused)
@@ -91,6 +91,36 @@ pub fn ending(observed: &Observed, names: &BTreeSet<InstanceName>, reason: Optio
         }
     }
     planner.finish(Vec::new())
+}
+
+/// Every instance with what is wanted and what was seen of it, by name.
+struct Sides<'a> {
+    /// Those of the manifest.
+    wanted: Vec<(
+        &'a InstanceName,
+        &'a WantedInstance,
+        Option<&'a ObservedInstance>,
+    )>,
+    /// Those that left it.
+    gone: Vec<(&'a InstanceName, &'a ObservedInstance)>,
+}
+
+impl<'a> Sides<'a> {
+    fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
+        let mut wanted = Vec::with_capacity(desired.instances.len());
+        let mut gone = Vec::new();
+        // Both are sorted by name, so one walk finds all that belongs together.
+        let mut seen = observed.instances.iter().peekable();
+        for (name, instance) in &desired.instances {
+            gone.extend(std::iter::from_fn(|| {
+                seen.next_if(|(other, _)| *other < name)
+            }));
+            let own = seen.next_if(|(other, _)| *other == name);
+            wanted.push((name, instance, own.map(|(_, seen)| seen)));
+        }
+        gone.extend(seen);
+        Self { wanted, gone }
+    }
 }
 
 /// A plan in the making.

@@ -10,6 +10,7 @@ mod released;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -253,7 +254,7 @@ impl<'a> Resolver<'a> {
             *known = binary;
         }
         Ok(Wanted {
-            launch,
+            launch: Arc::new(launch),
             supervision: supervision(instance),
             enabled: instance.enabled,
             depends_on: instance.depends_on.clone(),

@@ -7,6 +7,7 @@ mod hold;
 mod reason;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use amount::{Ago, Bytes};
 pub use hold::{BlockReason, Blocker, Hold, HoldReason};
@@ -100,14 +101,14 @@ pub struct Start {
 #[derive(Debug, Clone, PartialEq)]
 pub enum PlannedLaunch {
     /// From the manifest.
-    Wanted(Launch),
+    Wanted(Arc<Launch>),
     /// From the record, since the wanted one has failed.
-    Proven(RecordedLaunch),
+    Proven(Box<RecordedLaunch>),
 }
 
 impl PlannedLaunch {
     /// The launch, wherever it comes from.
-    pub const fn launch(&self) -> &Launch {
+    pub fn launch(&self) -> &Launch {
         match self {
             Self::Wanted(launch) => launch,
             Self::Proven(recorded) => &recorded.launch,

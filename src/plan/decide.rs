@@ -3,6 +3,8 @@
 //! What instances have to do with each other (ports, dependencies, the canary) is judged
 //! afterwards, in `order`.
 
+use std::sync::Arc;
+
 use super::Planner;
 use super::action::{
     Action, Ago, BlockReason, HoldReason, Needs, PlannedLaunch, Reason, Start, Stop, Update,
@@ -24,23 +26,23 @@ impl Planner<'_> {
     pub(super) fn instance(
         &mut self,
         name: &InstanceName,
-        wanted: &WantedInstance,
+        instance: &WantedInstance,
         seen: &ObservedInstance,
     ) {
         let (Seen::Known(memory), Seen::Known(supervisor), Seen::Known(server)) =
             (&seen.memory, &seen.supervisor, &seen.server)
         else {
-            if let WantedInstance::Unresolved(unresolved) = wanted {
+            if let WantedInstance::Unresolved(unresolved) = instance {
                 self.unresolved(name, &unresolved.why);
             }
             return self.unseen(name, seen);
         };
-        if memory.put_down.is_some() || !wanted.enabled() {
-            return self.keep_down(name, wanted, seen, memory);
+        if memory.put_down.is_some() || !instance.enabled() {
+            return self.keep_down(name, instance, seen, memory);
         }
-        let wanted = match wanted {
+        let wanted = match instance {
             WantedInstance::Unresolved(unresolved) => {
-                self.mend_supervision(name, wanted, seen);
+                self.mend_supervision(name, instance, seen);
                 return self.unresolved(name, &unresolved.why);
             }
             WantedInstance::Resolved(wanted) => wanted.as_ref(),
@@ -54,7 +56,10 @@ impl Planner<'_> {
         }
         match (server, &seen.comparison) {
             (_, Comparison::Unknown(_)) => self.unseen(name, seen),
-            (Some(server), Comparison::Match) => self.matching(name, seen, server),
+            (Some(server), Comparison::Match) => {
+                self.mend_supervision(name, instance, seen);
+                self.matching(name, seen, server);
+            }
             (Some(server), Comparison::Differs(changes)) => {
                 let reason = Reason::Drift {
                     changes: changes.clone(),
@@ -125,9 +130,8 @@ impl Planner<'_> {
         }
     }
 
-    /// What runs is what is wanted: at most its supervision is to be mended.
+    /// What runs is what is wanted.
     fn matching(&mut self, name: &InstanceName, seen: &ObservedInstance, server: &ObservedServer) {
-        self.mend(name);
         if server.verdict == Verdict::Starting {
             let for_seconds = Ago::between(server.since, self.observed.at);
             self.hold(name, HoldReason::Starting { for_seconds }, None);
@@ -238,7 +242,7 @@ impl Planner<'_> {
                 return self.block(name, why);
             }
             let start = Start {
-                launch: PlannedLaunch::Proven(proven.clone()),
+                launch: PlannedLaunch::Proven(Box::new(proven.clone())),
                 fallback: None,
                 ..self.start_of(name, wanted, seen, memory, None)
             };
@@ -270,7 +274,7 @@ impl Planner<'_> {
         Start {
             instance: name.clone(),
             revision: seen.revision.clone(),
-            launch: PlannedLaunch::Wanted(wanted.launch.clone()),
+            launch: PlannedLaunch::Wanted(Arc::clone(&wanted.launch)),
             fallback,
             supervision: wanted.supervision.clone(),
             protect: self.desired.protect.contains(name),

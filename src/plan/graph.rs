@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use super::action::{After, Needs, Rank, Step, StepId, Subject};
-use super::draft::Drafts;
+use super::draft::{Draft, Drafts};
 
 /// Numbers the drafts so that each comes after those it comes after. Wishes are dropped where
 /// they would close a circle, so that every draft is listed.
@@ -28,38 +28,33 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
             followers[*before].push(index);
         }
     }
-    let key = |index: usize, list: &[Option<super::draft::Draft>]| -> Option<(Rank, Subject)> {
-        let action = &list[index].as_ref()?.action;
-        Some((action.rank(), action.subject()))
-    };
-    let mut ready: BinaryHeap<Reverse<((Rank, Subject), usize)>> = (0..list.len())
-        .filter(|index| waiting[*index] == 0)
-        .filter_map(|index| Some(Reverse((key(index, &list)?, index))))
+    let ranks = ranks(&list);
+    let mut ready: BinaryHeap<Reverse<(usize, usize)>> = (0..list.len())
+        .filter(|index| exists[*index] && waiting[*index] == 0)
+        .map(|index| Reverse((ranks[index], index)))
         .collect();
-    let mut places: BTreeMap<usize, StepId> = BTreeMap::new();
+    let mut places: Vec<Option<StepId>> = vec![None; list.len()];
     let mut steps: Vec<Step> = Vec::with_capacity(left);
     loop {
         while let Some(Reverse((_, index))) = ready.pop() {
             for follower in std::mem::take(&mut followers[index]) {
                 waiting[follower] = waiting[follower].saturating_sub(1);
-                if waiting[follower] == 0
-                    && let Some(key) = key(follower, &list)
-                {
-                    ready.push(Reverse((key, follower)));
+                if waiting[follower] == 0 {
+                    ready.push(Reverse((ranks[follower], follower)));
                 }
             }
             let Some(draft) = list[index].take() else {
                 continue;
             };
             let id = StepId(steps.len());
-            places.insert(index, id);
+            places[index] = Some(id);
             let mut after: Vec<After> = draft
                 .after
                 .iter()
                 .chain(&draft.wishes)
                 .filter_map(|(before, needs)| {
                     Some(After {
-                        step: *places.get(before)?,
+                        step: places[*before]?,
                         needs: *needs,
                     })
                 })
@@ -75,7 +70,7 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
         }
         // A circle: give up the open wishes of a draft in it, or, where it has none, everything. Each
         // round leaves fewer open edges, so it ends.
-        let is_open = |(before, _): &(usize, Needs)| !places.contains_key(before);
+        let is_open = |(before, _): &(usize, Needs)| places[*before].is_none();
         let Some(index) = in_a_circle(&list, &followers).max_by_key(|index| {
             let wishes = list[*index].as_ref().map(|draft| &draft.wishes);
             wishes.map_or(0, |wishes| {
@@ -102,19 +97,36 @@ pub(super) fn arrange(drafts: Drafts) -> Vec<Step> {
                 }
             }
         }
-        if waiting[index] == 0
-            && let Some(key) = key(index, &list)
-        {
-            ready.push(Reverse((key, index)));
+        if waiting[index] == 0 {
+            ready.push(Reverse((ranks[index], index)));
         }
     }
     steps
 }
 
+/// The place of each draft in the order of kinds and names, which decides ties.
+fn ranks(list: &[Option<Draft>]) -> Vec<usize> {
+    let mut order: Vec<((Rank, Subject), usize)> = list
+        .iter()
+        .enumerate()
+        .filter_map(|(index, draft)| {
+            let action = &draft.as_ref()?.action;
+            Some(((action.rank(), action.subject()), index))
+        })
+        .collect();
+    // They come in runs by name, which a stable sort makes use of.
+    order.sort();
+    let mut ranks = vec![usize::MAX; list.len()];
+    for (rank, (_, index)) in order.into_iter().enumerate() {
+        ranks[index] = rank;
+    }
+    ranks
+}
+
 /// What is left and has somebody waiting for it who is left, over and over: the drafts in circles,
 /// and those between two of them.
 fn in_a_circle<'a>(
-    list: &'a [Option<super::draft::Draft>],
+    list: &'a [Option<Draft>],
     followers: &'a [Vec<usize>],
 ) -> impl Iterator<Item = usize> + 'a {
     let left = |index: &usize| list[*index].is_some();

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Planner;
 use super::action::{Action, BlockReason, Reason};
 use super::draft::Draft;
+use super::{Planner, Sides};
 use crate::desired::WantedInstance;
 use crate::instance::BinaryId;
 use crate::observed::{Seen, Unseen};
@@ -27,10 +27,9 @@ pub(super) enum Build {
 
 impl Planner<'_> {
     /// Installs what enabled instances are pinned to and what is not there.
-    pub(super) fn install(&mut self) {
+    pub(super) fn install(&mut self, sides: &Sides<'_>) {
         let mut pinned: BTreeSet<BinaryId> = BTreeSet::new();
-        for (name, wanted) in &self.desired.instances {
-            let seen = self.observed.instances.get(name);
+        for (_, wanted, seen) in &sides.wanted {
             let put_down = seen
                 .and_then(|seen| seen.memory.known())
                 .is_some_and(|memory| memory.put_down.is_some());

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Planner;
 use super::action::{Action, BlockReason, HoldReason, Needs, PlannedLaunch, Reason};
 use super::draft::Draft;
-use super::ports::{Holders, overlap};
-use crate::desired::WantedInstance;
+use super::ports::{Holders, Takers, overlap};
+use crate::desired::{Wanted, WantedInstance};
 use crate::instance::InstanceName;
 use crate::observed::{Seen, Verdict};
 
@@ -37,14 +37,24 @@ impl Planner<'_> {
     /// Takes back steps that meet an obstacle. One that is taken back may be the obstacle of others,
     /// so those that lean on it are looked at again.
     fn take_back(&mut self, holders: &Holders<'_>) {
-        let lean_on = self.who_leans_on_whom(holders);
+        let takers = Takers::of(&self.drafts);
         let mut canary = self.troubled_canary();
-        let mut open: BTreeSet<InstanceName> = self.drafts.starts().keys().cloned().collect();
+        let meets_one = |(name, index, wanted): (&InstanceName, usize, Option<&Wanted>)| {
+            let obstacle = self.obstacle(name, index, wanted, holders, &takers, canary.as_ref());
+            obstacle.map(|_| name.clone())
+        };
+        let mut open: BTreeSet<InstanceName> = self.starting().filter_map(meets_one).collect();
+        if open.is_empty() {
+            return;
+        }
+        let lean_on = self.who_leans_on_whom(holders);
         while let Some(name) = open.pop_first() {
             let Some(index) = self.drafts.starts().get(&name).copied() else {
                 continue;
             };
-            let Some(obstacle) = self.obstacle(&name, index, holders, canary.as_ref()) else {
+            let wanted = resolved(self.desired.instances.get(&name));
+            let obstacle = self.obstacle(&name, index, wanted, holders, &takers, canary.as_ref());
+            let Some(obstacle) = obstacle else {
                 continue;
             };
             self.drafts.remove(index);
@@ -78,33 +88,36 @@ impl Planner<'_> {
         holders: &Holders<'_>,
     ) -> BTreeMap<InstanceName, Vec<InstanceName>> {
         let mut lean_on: BTreeMap<InstanceName, Vec<InstanceName>> = BTreeMap::new();
-        for (name, index) in self.drafts.starts() {
-            let Some((_, launch)) = self.drafts.get(*index).and_then(Draft::starts) else {
+        for (name, index, wanted) in self.starting() {
+            let Some((_, launch)) = self.drafts.get(index).and_then(Draft::starts) else {
                 continue;
             };
-            for other in self
-                .depends_on(name)
-                .chain(holders.in_the_way_of(name, launch))
-            {
+            let depends_on = wanted.into_iter().flat_map(|wanted| &wanted.depends_on);
+            for other in depends_on.chain(holders.in_the_way_of(name, launch)) {
                 lean_on.entry(other.clone()).or_default().push(name.clone());
             }
         }
         lean_on
     }
 
-    fn depends_on(&self, name: &InstanceName) -> impl Iterator<Item = &InstanceName> {
-        let wanted = match self.desired.instances.get(name) {
-            Some(WantedInstance::Resolved(wanted)) => Some(wanted),
-            Some(WantedInstance::Unresolved(_)) | None => None,
-        };
-        wanted.into_iter().flat_map(|wanted| &wanted.depends_on)
+    /// Every draft that starts a server, with what is wanted of its instance, by name.
+    fn starting(&self) -> impl Iterator<Item = (&InstanceName, usize, Option<&Wanted>)> {
+        // Both are sorted by name, so one walk finds what belongs together.
+        let mut all = self.desired.instances.iter().peekable();
+        self.drafts.starts().iter().map(move |(name, index)| {
+            while all.next_if(|(other, _)| *other < name).is_some() {}
+            let own = all.next_if(|(other, _)| *other == name);
+            (name, *index, resolved(own.map(|(_, wanted)| wanted)))
+        })
     }
 
     fn obstacle(
         &self,
         name: &InstanceName,
         index: usize,
+        wanted: Option<&Wanted>,
         holders: &Holders<'_>,
+        takers: &Takers,
         canary: Option<&InstanceName>,
     ) -> Option<Obstacle> {
         let draft = self.drafts.get(index)?;
@@ -120,13 +133,14 @@ impl Planner<'_> {
                 holder: holder.clone(),
             });
         }
-        if let Some(rival) = self.rival(name, draft) {
+        if let Some(rival) = self.rival(name, draft, takers) {
             return Some(Obstacle::Rival {
                 port: launch.port,
-                rival: rival.clone(),
+                rival,
             });
         }
-        if let Some(other) = self.depends_on(name).find(|other| !self.will_be_up(other)) {
+        let mut depends_on = wanted.into_iter().flat_map(|wanted| &wanted.depends_on);
+        if let Some(other) = depends_on.find(|other| !self.will_be_up(other)) {
             return Some(Obstacle::Dependency(other.clone()));
         }
         canary
@@ -136,22 +150,18 @@ impl Planner<'_> {
 
     /// Who is to start where a launch from the record would listen. Those from the manifest have an
     /// address each, or it would not be valid.
-    fn rival(&self, name: &InstanceName, draft: &Draft) -> Option<&InstanceName> {
+    fn rival(&self, name: &InstanceName, draft: &Draft, takers: &Takers) -> Option<InstanceName> {
         let Action::Start(start) = &draft.action else {
             return None;
         };
         let PlannedLaunch::Proven(ours) = &start.launch else {
             return None;
         };
-        let theirs = |index: &usize| self.drafts.get(*index).and_then(Draft::starts);
-        self.drafts
-            .starts()
-            .iter()
-            .filter(|(other, _)| *other != name)
-            .find(|(_, index)| {
-                theirs(index).is_some_and(|(_, launch)| overlap(launch, &ours.launch))
-            })
-            .map(|(other, _)| other)
+        takers
+            .at_port_of(&ours.launch)
+            .filter_map(|index| self.drafts.get(index)?.starts())
+            .find(|(other, theirs)| *other != name && overlap(theirs, &ours.launch))
+            .map(|(other, _)| other.clone())
     }
 
     /// Whether an instance has passed its gate, or will have once the plan is carried out.
@@ -180,10 +190,12 @@ impl Planner<'_> {
     fn order_by_dependencies(&mut self) {
         let starts = self.drafts.starts();
         let mut edges: Vec<(usize, usize)> = Vec::new();
-        for (name, start) in starts {
-            let stop = self.drafts.ends().get(name).filter(|stop| *stop != start);
-            for before in self.depends_on(name).filter_map(|other| starts.get(other)) {
-                edges.extend(stop.into_iter().chain([start]).map(|own| (*own, *before)));
+        for (name, start, wanted) in self.starting() {
+            let depends_on = wanted.into_iter().flat_map(|wanted| &wanted.depends_on);
+            for before in depends_on.filter_map(|other| starts.get(other)) {
+                let stop = self.drafts.ends().get(name).copied();
+                let stop = stop.filter(|stop| *stop != start);
+                edges.extend(stop.into_iter().chain([start]).map(|own| (own, *before)));
             }
         }
         for (own, before) in edges {
@@ -225,6 +237,13 @@ impl Planner<'_> {
                 draft.wishes.push((first, Needs::Success));
             }
         }
+    }
+}
+
+fn resolved(wanted: Option<&WantedInstance>) -> Option<&Wanted> {
+    match wanted? {
+        WantedInstance::Resolved(wanted) => Some(wanted),
+        WantedInstance::Unresolved(_) => None,
     }
 }
 

@@ -4,27 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Planner;
 use super::action::{Action, Needs, Reason, Stop};
-use super::draft::Draft;
+use super::draft::{Draft, Drafts};
 use crate::instance::is_socket;
 use crate::instance::{InstanceName, Launch};
 use crate::manifest::hosts_overlap;
 use crate::observed::{Observed, Revision, Seen};
 
 /// The servers that run, by the port they listen on; a socket has none.
-pub(super) struct Holders<'a>(BTreeMap<Option<u16>, Vec<(&'a InstanceName, &'a Launch)>>);
+pub(super) struct Holders<'a>(Vec<(Option<u16>, &'a InstanceName, &'a Launch)>);
 
 impl<'a> Holders<'a> {
     pub(super) fn of(observed: &'a Observed) -> Self {
-        let mut holders: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (name, seen) in &observed.instances {
-            if let Seen::Known(Some(server)) = &seen.server {
-                let launch = &server.launch.launch;
-                holders
-                    .entry(port_of(launch))
-                    .or_default()
-                    .push((name, launch));
-            }
-        }
+        let mut holders: Vec<_> = observed
+            .instances
+            .iter()
+            .filter_map(|(name, seen)| match &seen.server {
+                Seen::Known(Some(server)) => Some((name, &server.launch.launch)),
+                Seen::Known(None) | Seen::Unknown(_) => None,
+            })
+            .map(|(name, launch)| (port_of(launch), name, launch))
+            .collect();
+        holders.sort_by_key(|(port, ..)| *port);
         Self(holders)
     }
 
@@ -34,13 +34,43 @@ impl<'a> Holders<'a> {
         name: &'s InstanceName,
         launch: &'s Launch,
     ) -> impl Iterator<Item = &'a InstanceName> + 's {
-        self.0
-            .get(&port_of(launch))
-            .into_iter()
-            .flatten()
-            .filter(move |(holder, held)| *holder != name && overlap(held, launch))
-            .map(|(holder, _)| *holder)
+        at_port(&self.0, launch, |(port, ..)| *port)
+            .filter(move |(_, holder, held)| *holder != name && overlap(held, launch))
+            .map(|(_, holder, _)| *holder)
     }
+}
+
+/// The drafts that start a server, by the port it is to listen on. Some may have been taken back
+/// since.
+pub(super) struct Takers(Vec<(Option<u16>, usize)>);
+
+impl Takers {
+    pub(super) fn of(drafts: &Drafts) -> Self {
+        let mut takers: Vec<_> = drafts
+            .starts()
+            .values()
+            .filter_map(|index| Some((port_of(drafts.get(*index)?.starts()?.1), *index)))
+            .collect();
+        takers.sort_by_key(|(port, _)| *port);
+        Self(takers)
+    }
+
+    pub(super) fn at_port_of(&self, launch: &Launch) -> impl Iterator<Item = usize> {
+        at_port(&self.0, launch, |(port, _)| *port).map(|(_, index)| *index)
+    }
+}
+
+/// The entries of a list sorted by port that are at the port of a launch.
+fn at_port<'l, T>(
+    list: &'l [T],
+    launch: &Launch,
+    port: impl Fn(&T) -> Option<u16>,
+) -> impl Iterator<Item = &'l T> {
+    let wanted = port_of(launch);
+    let first = list.partition_point(|entry| port(entry) < wanted);
+    list[first..]
+        .iter()
+        .take_while(move |entry| port(entry) == wanted)
 }
 
 fn port_of(launch: &Launch) -> Option<u16> {
@@ -85,12 +115,7 @@ impl Planner<'_> {
     /// Drops fallbacks whose address is another's by the time they might be needed: two servers on
     /// one address help nobody.
     pub(super) fn settle_fallbacks(&mut self, holders: &Holders<'_>) {
-        let mut takers: BTreeMap<Option<u16>, Vec<usize>> = BTreeMap::new();
-        for index in self.drafts.starts().values() {
-            if let Some((_, launch)) = self.drafts.get(*index).and_then(Draft::starts) {
-                takers.entry(port_of(launch)).or_default().push(*index);
-            }
-        }
+        let takers = Takers::of(&self.drafts);
         let taken = |index: usize| {
             let draft = self.drafts.get(index)?;
             let (name, launch) = draft.starts()?;
@@ -99,10 +124,10 @@ impl Planner<'_> {
                 return None;
             }
             let held = holders.in_the_way_of(name, fallback).next().is_some();
-            let rivals = takers.get(&port_of(fallback)).into_iter().flatten();
-            let contested = rivals
-                .filter(|rival| **rival != index)
-                .filter_map(|rival| self.drafts.get(*rival))
+            let contested = takers
+                .at_port_of(fallback)
+                .filter(|rival| *rival != index)
+                .filter_map(|rival| self.drafts.get(rival))
                 // Whoever comes after this step does not start when it falls back.
                 .filter(|rival| !rival.after.contains(&(index, Needs::Success)))
                 .filter_map(Draft::starts)

@@ -1,8 +1,8 @@
 //! Instances that left the manifest, and servers that are to end whatever the manifest says.
 
-use super::Planner;
 use super::action::{Action, HoldReason, Reason, Stop};
 use super::draft::Draft;
+use super::{Planner, Sides};
 use crate::instance::{InstanceName, Supervision};
 use crate::observed::{ObservedInstance, Seen};
 
@@ -11,18 +11,18 @@ const MANY: usize = 3;
 
 impl Planner<'_> {
     /// Decides about instances that left the manifest.
-    pub(super) fn removals(&mut self) {
-        let mut known = 0;
+    pub(super) fn removals(&mut self, sides: &Sides<'_>) {
+        if sides.gone.is_empty() {
+            return;
+        }
+        let stays = sides.wanted.iter().filter_map(|(_, _, seen)| *seen);
+        let stays = stays.filter(|seen| seen.memory.known().is_none_or(|memory| memory.traces));
+        let known = stays.count() + sides.gone.len();
         let mut removable = 0;
         let mut gone = Vec::new();
-        for (name, seen) in &self.observed.instances {
+        for (name, seen) in &sides.gone {
             let memory = seen.memory.known();
-            if self.desired.instances.contains_key(name) {
-                known += usize::from(memory.is_none_or(|memory| memory.traces));
-                continue;
-            }
-            known += 1;
-            let protected = self.desired.protect.contains(name)
+            let protected = self.desired.protect.contains(*name)
                 || memory.is_some_and(|memory| memory.protected);
             removable += usize::from(!protected && seen.unseen().is_none());
             gone.push((name, seen, protected));

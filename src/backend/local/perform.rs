@@ -127,7 +127,7 @@ impl Local {
                 }
                 launch
             }
-            PlannedLaunch::Proven(launch) => launch.clone(),
+            PlannedLaunch::Proven(launch) => RecordedLaunch::clone(launch),
         };
         let assignment = Assignment {
             id: Uuid::new_v4(),

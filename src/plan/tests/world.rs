@@ -3,6 +3,7 @@
 //! No clock, no gates that take time: those are the simulation's, in `tests/it`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -161,7 +162,7 @@ impl World {
             .binaries
             .insert(launch.binary, wanted_binary(&launch.build));
         let wanted = Wanted {
-            launch,
+            launch: Arc::new(launch),
             supervision: Supervision::default(),
             enabled: true,
             depends_on: BTreeSet::new(),
@@ -339,7 +340,7 @@ impl World {
             let Some(WantedInstance::Resolved(wanted)) = self.desired.instances.get(name) else {
                 continue;
             };
-            let wanted = wanted.launch.clone().recorded();
+            let wanted = Launch::clone(&wanted.launch).recorded();
             let running = match &seen.server {
                 Seen::Known(Some(server)) => Some(&server.launch),
                 Seen::Known(None) | Seen::Unknown(_) => None,
@@ -443,8 +444,8 @@ impl World {
 
     fn perform_start(&mut self, start: &Start) -> bool {
         let launch = match &start.launch {
-            PlannedLaunch::Wanted(launch) => launch.clone().recorded(),
-            PlannedLaunch::Proven(launch) => launch.clone(),
+            PlannedLaunch::Wanted(launch) => Launch::clone(launch).recorded(),
+            PlannedLaunch::Proven(launch) => RecordedLaunch::clone(launch),
         };
         // A proven launch has passed here before: its supervisor tries it without end.
         let proven = matches!(start.launch, PlannedLaunch::Proven(_));
@@ -455,12 +456,11 @@ impl World {
             let failed = failed_launch(&launch, self.observed.at);
             let all = self.failed.entry(start.instance.clone()).or_default();
             all.push(failed);
-            match &start.fallback {
-                Some(fallback) => self.start(&start.instance, fallback.clone()),
-                None => {
-                    self.assigned.insert(start.instance.clone(), launch);
-                    self.stop(&start.instance);
-                }
+            if let Some(fallback) = &start.fallback {
+                self.start(&start.instance, fallback.clone());
+            } else {
+                self.assigned.insert(start.instance.clone(), launch);
+                self.stop(&start.instance);
             }
         }
         if let Some(seen) = self.observed.instances.get_mut(&start.instance) {

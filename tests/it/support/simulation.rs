@@ -227,7 +227,7 @@ impl World {
                 }
                 launch
             }
-            PlannedLaunch::Proven(launch) => launch.clone(),
+            PlannedLaunch::Proven(launch) => RecordedLaunch::clone(launch),
         };
         let assignment = Assignment {
             id: self.assignment(),

@@ -24,7 +24,7 @@ impl World {
             .collect();
         let instance = |name: &InstanceName| {
             let wanted = match desired.instances.get(name) {
-                Some(WantedInstance::Resolved(wanted)) => Some(&wanted.launch),
+                Some(WantedInstance::Resolved(wanted)) => Some(wanted.launch.as_ref()),
                 Some(WantedInstance::Unresolved(_)) | None => None,
             };
             (name.clone(), self.look_at(self.instances.get(name), wanted))
