@@ -227,7 +227,8 @@ pub enum FileRole {
 pub struct Launch {
     /// The build to run.
     pub binary: BinaryId,
-    /// What that build is called; the gate asks the server for its number where it is a tag.
+    /// What that build is called; the gate asks the server for its number where it is a tag and the
+    /// build is not [`Launch::foreign`].
     pub build: BuildName,
     /// Everything after the program's name.
     pub arguments: Vec<String>,
@@ -250,6 +251,9 @@ pub struct Launch {
     /// Whether the server starts without a model and loads them on request.
     #[serde(default)]
     pub router: bool,
+    /// Built elsewhere: the number it reports need not be that of its name.
+    #[serde(default)]
+    pub foreign: bool,
     /// What this launch is compared by.
     pub inputs: LaunchInputs,
 }

@@ -124,6 +124,7 @@ pub(super) fn launch(
                 )
             }),
         router: matches!(source, Some(ModelSource::Directory(_))),
+        foreign: false,
         inputs: launch.inputs,
     }
 }

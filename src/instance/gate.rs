@@ -105,8 +105,9 @@ pub fn judge(spec: &GateSpec, launch: &Launch, facts: &GateFacts) -> Verdict {
         };
     }
     let alias_matters = facts.listener == Some(Listener::Unreadable) && !launch.router;
+    let tells_its_number = launch.build.tag().is_some() && !launch.foreign;
     let findings = [
-        (launch.build.tag().is_some(), &facts.build, Need::Build),
+        (tells_its_number, &facts.build, Need::Build),
         (alias_matters, &facts.alias, Need::Alias),
         (
             spec.probe != super::ProbeKind::None,

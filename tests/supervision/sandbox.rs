@@ -112,6 +112,7 @@ impl Sandbox {
             files: BTreeMap::new(),
             fetches: false,
             router: false,
+            foreign: false,
             inputs,
         };
         RecordedLaunch {

@@ -150,6 +150,21 @@ fn a_launch_that_fetches_may_take_any_time_to_open_its_socket() {
 }
 
 #[test]
+fn the_number_of_a_build_from_elsewhere_is_its_own_business() {
+    let wrong = GateFacts {
+        build: Finding::Wrong("says it is b9002, not b9001".to_owned()),
+        ..ready()
+    };
+    let (reason, _) = reason_of(judge(&spec(), &launch(), &wrong));
+    assert_eq!(reason, "says it is b9002, not b9001");
+    let foreign = Launch {
+        foreign: true,
+        ..launch()
+    };
+    assert_eq!(judge(&spec(), &foreign, &wrong), Verdict::Passed);
+}
+
+#[test]
 fn a_stranger_on_the_port_is_named_and_may_leave() {
     let python = Holder {
         pid: Some(4121),

@@ -55,6 +55,7 @@ pub(super) fn on(version: &str) -> Launch {
         files: BTreeMap::new(),
         fetches: false,
         router: false,
+        foreign: false,
         inputs,
     };
     launch.at(8071)
