@@ -159,6 +159,7 @@ fn launch(index: u16, binary: &WantedBinary) -> Launch {
         files: BTreeMap::new(),
         fetches: false,
         router: false,
+        foreign: false,
         inputs,
     }
 }

@@ -225,7 +225,13 @@ fn a_prune_killed_anywhere_is_finished_by_the_next() {
         sandbox.run(&["apply"]).assert_code(0, place);
         sandbox.publish(1002, "");
         sandbox.want(&[("chat", 1002), ("embed", 1002)]);
+        sandbox.prove_at_once();
         sandbox.run(&["apply"]).assert_code(0, place);
+        for name in ["chat", "embed"] {
+            eventually("the new launch is proven", || {
+                sandbox.state(name).filter(|state| state.proven)
+            });
+        }
         sandbox
             .run_until(place, &["apply", "--prune"])
             .assert_killed(place);
