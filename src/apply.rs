@@ -25,6 +25,8 @@ pub trait Events: Send + Sync {
     fn received(&self, step: &Step, bytes: u64, total: Option<u64>);
     /// It entered a phase, such as `loading`.
     fn phase(&self, step: &Step, phase: &str);
+    /// It has something to say that a person should know, though nothing is wrong.
+    fn remark(&self, step: &Step, remark: &str);
     /// It is over, or was never begun.
     fn ended(&self, step: &Step, outcome: &Outcome);
 }
@@ -56,6 +58,19 @@ pub enum Outcome {
 }
 
 impl Report {
+    /// Whether nothing was done, for no other reason than that the release source is out of reach.
+    pub fn was_unreachable(&self) -> bool {
+        let mut failed = false;
+        for (_, outcome) in &self.outcomes {
+            match outcome {
+                Outcome::Failed(error) if error.is_unreachable() => failed = true,
+                Outcome::Skipped { .. } | Outcome::GivenUp => {}
+                Outcome::Done { .. } | Outcome::Failed(_) => return false,
+            }
+        }
+        failed
+    }
+
     /// Whether every step was done, or given up because a person wished so.
     pub fn succeeded(&self) -> bool {
         self.outcomes
@@ -203,5 +218,9 @@ impl Progress for StepProgress<'_> {
 
     fn phase(&self, phase: &str) {
         self.events.phase(self.step, phase);
+    }
+
+    fn remark(&self, remark: &str) {
+        self.events.remark(self.step, remark);
     }
 }

@@ -36,6 +36,8 @@ pub trait Progress: Send + Sync {
     fn received(&self, bytes: u64, total: Option<u64>);
     /// The action entered a phase, such as `loading`.
     fn phase(&self, phase: &str);
+    /// Something a person should know, though nothing is wrong.
+    fn remark(&self, remark: &str);
 }
 
 /// Why an action was not done.
@@ -94,6 +96,17 @@ impl ActionError {
             hint,
             unreachable: false,
         }
+    }
+
+    /// Whether nothing was wrong but that the release source was out of reach.
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed {
+                unreachable: true,
+                ..
+            }
+        )
     }
 
     /// What a person can do about it.

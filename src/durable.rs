@@ -14,7 +14,7 @@
 mod tests;
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::time::{Duration, Instant};
 
@@ -202,8 +202,19 @@ pub fn sync_folder(folder: &Utf8Path) -> io::Result<()> {
 /// Appends one line to a file, in one write, and flushes it.
 pub fn append_line(path: &Utf8Path, line: &str) -> Result<(), FileError> {
     let append = || {
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        file.write_all(format!("{line}\n").as_bytes())?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(path)?;
+        // A line that a crash has torn is ended first, so that it costs no other one.
+        let mut last = [b'\n'];
+        if file.seek(SeekFrom::End(0))? > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        let gap = if last == [b'\n'] { "" } else { "\n" };
+        file.write_all(format!("{gap}{line}\n").as_bytes())?;
         file.sync_data()
     };
     append().map_err(|source| FileError::Write {
@@ -258,12 +269,12 @@ impl FileLock {
     /// A look at a lock by [`is_locked`] holds it for an instant, so whoever really wants it asks
     /// with some patience.
     pub fn take_within(path: &Utf8Path, patience: Duration) -> Result<Option<Self>, FileError> {
-        let deadline = Instant::now() + patience;
+        let began = Instant::now();
         loop {
             if let Some(lock) = Self::try_take(path)? {
                 return Ok(Some(lock));
             }
-            if Instant::now() >= deadline {
+            if began.elapsed() >= patience {
                 return Ok(None);
             }
             std::thread::sleep(Duration::from_millis(10));

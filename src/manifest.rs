@@ -306,6 +306,13 @@ pub struct Source {
     pub token_env: String,
 }
 
+impl Source {
+    /// Whether builds are llama.cpp's own, which report the number of their tag.
+    pub fn is_official(&self) -> bool {
+        self.repository == "ggml-org/llama.cpp"
+    }
+}
+
 impl Default for Source {
     fn default() -> Self {
         Self {

@@ -1,8 +1,8 @@
 //! The root: the folder of `orchestrator.yaml`, how it is found, and where everything in it lies.
 
-#![expect(clippy::disallowed_methods, reason = "finds and prepares the root")]
-
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -210,9 +210,11 @@ impl Root {
             source,
         };
         if !state.is_dir() {
-            std::fs::create_dir_all(&state).map_err(failed)?;
-            let mode = rustix::fs::Mode::from_raw_mode(0o700);
-            rustix::fs::chmod(state.as_std_path(), mode).map_err(|errno| failed(errno.into()))?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&state)
+                .map_err(failed)?;
         }
         let ignore = state.join(".gitignore");
         if !ignore.exists() {
@@ -226,12 +228,15 @@ impl Root {
 #[cfg(target_os = "linux")]
 fn network_file_system(path: &Utf8Path) -> io::Result<Option<&'static str>> {
     /// `f_type` of statfs(2).
-    const KINDS: [(u64, &str); 5] = [
+    const KINDS: [(u64, &str); 8] = [
         (0x6969, "NFS"),
         (0x517b, "SMB"),
         (0xfe53_4d42, "SMB"),
         (0xff53_4d42, "CIFS"),
         (0x0102_1997, "9P"),
+        (0x00c3_6400, "Ceph"),
+        (0x0bd0_0bd0, "Lustre"),
+        (0x5346_414f, "AFS"),
     ];
     let stat = rustix::fs::statfs(path.as_std_path())?;
     #[expect(clippy::cast_sign_loss, reason = "f_type is a magic number of 32 bits")]

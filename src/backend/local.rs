@@ -50,9 +50,6 @@ pub struct Local {
     official: bool,
 }
 
-/// The repository whose builds report the number of their tag.
-const OFFICIAL: &str = "ggml-org/llama.cpp";
-
 impl Local {
     /// The machine of a root that was read.
     pub fn new(loaded: &Loaded) -> Self {
@@ -61,7 +58,7 @@ impl Local {
             source: Some(loaded.source()),
             salt: loaded.machine.salt(),
             secrets: facts::secrets(&loaded.manifest, &loaded.machine.salt()),
-            official: loaded.manifest.source.repository == OFFICIAL,
+            official: loaded.manifest.source.is_official(),
         }
     }
 

@@ -1,11 +1,12 @@
 //! `apply`: plans, asks where something running would stop, carries it out and reports.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures_util::future::join_all;
 use llama_orch::apply::{Executor, Outcome, Report};
+use llama_orch::backend::ActionError;
 use llama_orch::backend::local::Local;
 use llama_orch::history::{self, Entry};
 use llama_orch::instance::InstanceName;
@@ -35,12 +36,12 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
     let root = global.writable_root()?;
     let pass_lock = args.lock.take(&root, "apply")?;
     Local::bare(&root).tidy()?;
-    let loaded = global.load(&root, ui)?;
-    let backend = Local::new(&loaded);
-    backend.settle()?;
-    let source = loaded.source();
     let runtime = runtime()?;
     loop {
+        let loaded = global.load(&root, ui)?;
+        let backend = Local::new(&loaded);
+        backend.settle()?;
+        let source = loaded.source();
         let Pass {
             resolved,
             observed,
@@ -74,6 +75,9 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
         loaded.remember(&resolved)?;
         let report = carry_out(&runtime, &backend, &plan, "apply", &root, ui)?;
         let started = await_starting(&runtime, &backend, &plan, ui)?;
+        if report.was_unreachable() && started == Started::None {
+            return Ok(69);
+        }
         if !report.succeeded() || started == Started::Failed {
             return Ok(1);
         }
@@ -126,11 +130,12 @@ pub(super) fn await_starting(
     for (name, verdict) in names.iter().zip(verdicts) {
         match verdict {
             Ok(()) => ui.remark(format_args!("{name} is up")),
+            Err(error @ ActionError::PutDown(_)) => ui.remark(error),
             Err(error) => {
                 started = Started::Failed;
-                ui.failure(
-                    &Failure::new(Kind::Failed, format!("`{name}` is not up")).because(&error),
-                );
+                let failure = Failure::new(Kind::Failed, format!("`{name}` is not up"));
+                ui.failure(&failure.because(&error));
+                explain(name, &error, ui);
             }
         }
     }
@@ -175,23 +180,26 @@ pub(crate) fn carry_out(
     Ok(report)
 }
 
+/// What is behind a failure: the end of the server's log, and what can be done. Told however quiet
+/// it is to be.
+fn explain(subject: impl Display, error: &ActionError, ui: &Ui) {
+    if let ActionError::GateFailed { failure, .. } = error
+        && !failure.log_tail.is_empty()
+    {
+        ui.error(format_args!("\nthe last lines of {subject}:"));
+        for line in &failure.log_tail {
+            ui.error(format_args!("    {line}"));
+        }
+    }
+    if let Some(hint) = error.hint() {
+        ui.hint(hint);
+    }
+}
+
 fn summarize(report: &Report, took: Duration, ui: &Ui) {
     for (step, outcome) in &report.outcomes {
         if let Outcome::Failed(error) = outcome {
-            if let llama_orch::backend::ActionError::GateFailed { failure, .. } = error
-                && !failure.log_tail.is_empty()
-            {
-                ui.remark(format_args!(
-                    "\nthe last lines of {}:",
-                    step.action.subject()
-                ));
-                for line in &failure.log_tail {
-                    ui.remark(format_args!("    {line}"));
-                }
-            }
-            if let Some(hint) = error.hint() {
-                ui.hint(hint);
-            }
+            explain(step.action.subject(), error, ui);
         }
     }
     let count = |wanted: fn(&Outcome) -> bool| {

@@ -6,6 +6,7 @@ use clap::Args;
 use llama_orch::instance::InstanceName;
 use llama_orch::instance::folder::{self, InstanceFolder};
 use llama_orch::instance::log;
+use llama_orch::reconcile::Loaded;
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
@@ -36,6 +37,14 @@ pub(crate) fn run(global: &Global, args: &LogsArgs, ui: &Ui) -> Result<u8, Failu
         .map_err(|error| failed("list the instances", &error))?
         .into_iter()
         .collect();
+    if !known.contains(&args.name)
+        && let Ok(loaded) = Loaded::read(&root)
+        && loaded.manifest.instances.contains_key(&args.name)
+    {
+        let message = format!("`{}` has not been started yet", args.name);
+        let hint = format!("`llama-orch plan {}` shows what that takes", args.name);
+        return Err(Failure::new(Kind::Failed, message).hint(hint));
+    }
     among(std::slice::from_ref(&args.name), &known)?;
     let folder = InstanceFolder::new(root.path(), &args.name);
     let path = if args.supervisor {
@@ -51,10 +60,14 @@ pub(crate) fn run(global: &Global, args: &LogsArgs, ui: &Ui) -> Result<u8, Failu
         None
     };
     for line in log::tail(&path, args.tail).map_err(unread)? {
-        ui.data(line);
+        if !ui.stream(line) {
+            return Ok(0);
+        }
     }
     for line in follow.into_iter().flatten() {
-        ui.data(line.map_err(unread)?);
+        if !ui.stream(line.map_err(unread)?) {
+            break;
+        }
     }
     Ok(0)
 }

@@ -104,8 +104,21 @@ impl Events for Live<'_> {
         });
     }
 
+    fn remark(&self, step: &Step, remark: &str) {
+        let line = format!("{}: {remark}", step.action.subject());
+        match &self.bars {
+            Some(bars) => bars.suspend(|| self.ui.warning(&line)),
+            None => self.ui.warning(&line),
+        }
+    }
+
     fn ended(&self, step: &Step, outcome: &Outcome) {
         let line = text::outcome(step, outcome);
+        // What went wrong is told however quiet it is to be.
+        if self.ui.is_quiet() && matches!(outcome, Outcome::Failed(_)) {
+            self.ui.error(&line);
+            return;
+        }
         match &self.bars {
             Some(bars) => {
                 if let Ok(mut running) = self.running.lock()

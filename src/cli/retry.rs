@@ -6,15 +6,16 @@ use llama_orch::instance::record::Record;
 use super::diagnostic::Failure;
 use super::ui::Ui;
 use super::up::narrowed_pass;
-use super::{Global, LockArgs, Names, TermsArgs};
+use super::{Global, LockArgs, Names};
 
 /// Try launches again that have failed
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
     names: Names,
-    #[command(flatten)]
-    terms: TermsArgs,
+    /// Do not extend orchestrator.lock: what it does not cover is held
+    #[arg(long)]
+    locked: bool,
     #[command(flatten)]
     lock: LockArgs,
 }
@@ -29,7 +30,7 @@ pub(crate) fn run(global: &Global, args: &RetryArgs, ui: &Ui) -> Result<u8, Fail
         global,
         &root,
         &args.names,
-        &args.terms,
+        args.locked,
         &args.lock,
         "retry",
         forget,

@@ -26,13 +26,24 @@ impl Ui {
         Self { quiet }
     }
 
-    /// Prints data. A reader that has gone away ends the program quietly, as it would any filter.
+    /// Prints data. What is being done does not depend on anybody reading about it: a reader that
+    /// has gone away is no error.
     pub(crate) fn data(&self, text: impl Display) {
+        let _ = self.stream(text);
+    }
+
+    /// Prints data and says whether anybody reads it still, for verbs that would go on for ever.
+    #[must_use]
+    pub(crate) fn stream(&self, text: impl Display) -> bool {
         let mut out = anstream::AutoStream::auto(io::stdout()).lock();
-        if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
-            closed();
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            Ok(()) => true,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    self.warning(format_args!("cannot write to stdout: {error}"));
+                }
+                false
+            }
         }
     }
 
@@ -48,9 +59,14 @@ impl Ui {
         Self::err(format_args!("{YELLOW}warning{YELLOW:#}: {text}"));
     }
 
+    /// Prints what went wrong, as a line of its own form.
+    pub(crate) fn error(&self, text: impl Display) {
+        Self::err(text);
+    }
+
     /// Prints what a person can do.
     pub(crate) fn hint(&self, text: impl Display) {
-        self.remark(format_args!("{CYAN}hint{CYAN:#}: {text}"));
+        Self::err(format_args!("{CYAN}hint{CYAN:#}: {text}"));
     }
 
     /// Prints a failure with its causes and hints.
@@ -93,12 +109,4 @@ impl Ui {
         io::stdin().read_line(&mut answer).is_ok()
             && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
     }
-}
-
-#[expect(
-    clippy::exit,
-    reason = "stdout has no reader left; there is nothing to unwind"
-)]
-fn closed() -> ! {
-    std::process::exit(0)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use llama_orch::backend::local::Local;
+use llama_orch::desired::resolve::Terms;
 use llama_orch::instance::InstanceName;
 use llama_orch::instance::record::Record;
 use llama_orch::reconcile::{self, Loaded, Pass};
@@ -11,15 +12,16 @@ use llama_orch::root::Root;
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, LockArgs, Names, TermsArgs, apply, plan, runtime, text};
+use super::{Global, LockArgs, Names, apply, plan, runtime, text};
 
 /// Start instances that were put down
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
     #[command(flatten)]
     names: Names,
-    #[command(flatten)]
-    terms: TermsArgs,
+    /// Do not extend orchestrator.lock: what it does not cover is held
+    #[arg(long)]
+    locked: bool,
     #[command(flatten)]
     lock: LockArgs,
 }
@@ -35,7 +37,7 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<u8, Failure
         global,
         &root,
         &args.names,
-        &args.terms,
+        args.locked,
         &args.lock,
         "up",
         clear,
@@ -52,7 +54,7 @@ pub(crate) fn narrowed_pass(
     global: &Global,
     root: &Root,
     names: &Names,
-    terms: &TermsArgs,
+    locked: bool,
     lock: &LockArgs,
     verb: &str,
     change: impl Fn(&mut Record, Option<uuid::Uuid>),
@@ -71,7 +73,15 @@ pub(crate) fn narrowed_pass(
     }
     let source = loaded.source();
     let runtime = runtime()?;
-    let pass = runtime.block_on(reconcile::pass(&loaded, &source, &backend, terms.terms()));
+    let pass = runtime.block_on(reconcile::pass(
+        &loaded,
+        &source,
+        &backend,
+        Terms {
+            locked,
+            ..Terms::default()
+        },
+    ));
     let Pass {
         resolved,
         plan,

@@ -246,7 +246,12 @@ impl<'a> Resolver<'a> {
         let binary = self.binary(name, instance)?;
         let installed = self.by_id(binary.id).and_then(|installed| installed.digest);
         let digest = binary.digest().or(installed);
-        let launch = argv::launch(name, instance, &binary, digest, self.known.salt);
+        let mut launch = argv::launch(name, instance, &binary, digest, self.known.salt);
+        let by_url = instance
+            .binary
+            .as_ref()
+            .is_some_and(|pin| pin.source_url.is_some());
+        launch.foreign = by_url || !self.known.manifest.source.is_official();
         let known = self.binaries.entry(binary.id);
         let known = known.or_insert_with(|| binary.clone());
         // Of two ways to the same build, the one that can fetch it is worth more.

@@ -58,12 +58,21 @@ impl Build {
             }
             [one, ..] => one.parent().unwrap_or(Utf8Path::new("")),
         };
+        // Each archive's links stay within it before anything is moved along them.
+        check::inventory(&server.unpacked.root).map_err(|source| InstallError::Archive {
+            name: name.clone(),
+            source,
+        })?;
         let mut build = Self {
             root: server.unpacked.root.join(folder),
             remarks: Vec::new(),
         };
         for companion in archives {
             let name = companion.archive.name.clone();
+            check::inventory(&companion.unpacked.root).map_err(|source| InstallError::Archive {
+                name: name.clone(),
+                source,
+            })?;
             build
                 .add(&companion.unpacked, &name)
                 .map_err(|(path, source)| InstallError::Write { path, source })?;

@@ -269,6 +269,36 @@ fn a_companion_is_laid_beside_the_server_and_its_licence_yields() {
 }
 
 #[test]
+fn no_companion_is_laid_along_a_link_that_leaves_the_build() {
+    let sandbox = Sandbox::new();
+    // `d/..` reads like the folder it is in, and is the one above it.
+    let server = Pack::below("")
+        .with_link("d", ".")
+        .with_link("e", "d/..")
+        .with_link("f", "e/..")
+        .with_link("g", "f/..")
+        .with_link("h", "g/..");
+    let mut binary = sandbox.publish(
+        "llama-b9001-bin-ubuntu-cuda-12.8-x64.tar.gz",
+        &server.tar_gz(),
+    );
+    let name = "cudart-llama-b9001-bin-ubuntu-cuda-12.8-x64.tar.gz";
+    let cudart = Pack::empty()
+        .with_file("g/escaped", b"anything", 0o755)
+        .with_file("libcudart.so.12", b"cuda", 0o755)
+        .tar_gz();
+    std::fs::write(sandbox.releases.join(name), &cudart).expect("an archive");
+    binary.archives.push(wanted(name, &cudart));
+
+    sandbox.install(&binary).expect_err("the links leave");
+
+    assert_eq!(sandbox.litter(), Vec::<String>::new());
+    for folder in [sandbox.bins.join(".staging"), sandbox.bins.join("..")] {
+        assert!(!folder.join("escaped").exists(), "{folder}");
+    }
+}
+
+#[test]
 fn the_wrong_file_is_refused_before_its_content_is_looked_at() {
     let sandbox = Sandbox::new();
     let mut binary = sandbox.publish("llama-b9001-bin-ubuntu-x64.tar.gz", b"<html>login</html>");

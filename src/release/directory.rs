@@ -127,10 +127,11 @@ impl Listing {
         if let Some(tag) = named_tag(&self.folder.join("nightly-tag.txt"))? {
             return Ok(tag);
         }
-        let newest = self.builds()?.into_keys().next_back();
-        newest.ok_or_else(|| SourceError::NamesNoBuild {
-            release: "stable".to_owned(),
-            why: format!("`{}` has no archive of any build", self.folder),
+        // The newest archive may be one somebody put there to try it: which build is stable has to
+        // be said.
+        Err(SourceError::NoFile {
+            folder: self.folder.clone(),
+            name: "nightly-tag.txt".to_owned(),
         })
     }
 

@@ -129,21 +129,22 @@ impl GitHub {
     }
 
     /// A token for the API: from the variable the manifest names, and for GitHub's own API also
-    /// from `GH_TOKEN`, which its own program uses.
+    /// from `GH_TOKEN`, which its own program uses. The variables of github.com's tokens are read
+    /// for nobody else: a mirror or another GitHub has to be given one of its own by name.
     fn token(&self) -> Option<Token> {
-        let fallback = (self.api.host_str() == Some(GITHUB_API)).then_some("GH_TOKEN");
-        [Some(self.token_env.as_str()), fallback]
-            .into_iter()
-            .flatten()
-            .find_map(|from| {
-                let secret = std::env::var(from)
-                    .ok()
-                    .filter(|secret| !secret.trim().is_empty())?;
-                Some(Token {
-                    secret: secret.trim().to_owned(),
-                    from: from.to_owned(),
-                })
+        let is_github = self.api.host_str() == Some(GITHUB_API);
+        let fallback = is_github.then_some("GH_TOKEN");
+        let named = Some(self.token_env.as_str())
+            .filter(|name| is_github || !["GITHUB_TOKEN", "GH_TOKEN"].contains(name));
+        [named, fallback].into_iter().flatten().find_map(|from| {
+            let secret = std::env::var(from)
+                .ok()
+                .filter(|secret| !secret.trim().is_empty())?;
+            Some(Token {
+                secret: secret.trim().to_owned(),
+                from: from.to_owned(),
             })
+        })
     }
 
     async fn release(&self, path: &[&str], what: &str) -> Result<ApiRelease, SourceError> {

@@ -14,7 +14,7 @@ use super::{Local, lock_instance, read_record, read_state, settled};
 use crate::backend::{ActionError, Progress};
 use crate::desired::{ArchiveOrigin, WantedBinary};
 use crate::durable::{self, FileLock};
-use crate::install::{self, InstallRequest};
+use crate::install::{self, InstallError, InstallRequest};
 use crate::instance::InstanceName;
 use crate::instance::folder::InstanceFolder;
 use crate::instance::record::{Assignment, Failure, Record, RecordedLaunch};
@@ -88,9 +88,15 @@ impl Local {
             install::Progress::Checking => progress.phase("checking"),
         };
         match install::install(&request, source, &told).await {
-            Ok(_) => Ok(()),
+            Ok(installed) => {
+                for remark in &installed.remarks {
+                    progress.remark(remark);
+                }
+                Ok(())
+            }
             Err(error) => {
-                let unreachable = error.is_transient();
+                let unreachable =
+                    matches!(&error, InstallError::Source(source) if source.is_transient());
                 let hint = error.hint();
                 Err(ActionError::Failed {
                     what: what(),
@@ -194,6 +200,7 @@ impl Local {
         impl Progress for Silent {
             fn received(&self, _bytes: u64, _total: Option<u64>) {}
             fn phase(&self, _phase: &str) {}
+            fn remark(&self, _remark: &str) {}
         }
         let folder = self.folder(name);
         let state = read_state(&folder).map_err(|error| {

@@ -381,3 +381,25 @@ fn two_instances_can_swap_their_ports() {
     sandbox.run(&["plan", "--detailed-exitcode"]).assert_code(0);
     assert_eq!(sandbox.servers().len(), 2);
 }
+
+#[test]
+fn a_reader_that_goes_away_stops_nothing() {
+    let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    let mut apply = sandbox
+        .command(&["apply", "-v"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it can be started");
+    drop(apply.stdout.take());
+    assert!(apply.wait().expect("it ends").success());
+    sandbox.wait_running("chat");
+}
+
+#[test]
+fn what_went_wrong_is_told_however_quiet_it_is_to_be() {
+    let sandbox = Sandbox::with(&[], &[("chat", 1001)]);
+    sandbox.publish(1001, "--standin-exit 1");
+    let output = sandbox.run(&["apply", "--quiet"]);
+    output.assert_code(1).assert_says("exited with code 1");
+}

@@ -360,5 +360,6 @@ impl Events for Unheard {
     fn started(&self, _step: &Step) {}
     fn received(&self, _step: &Step, _bytes: u64, _total: Option<u64>) {}
     fn phase(&self, _step: &Step, _phase: &str) {}
+    fn remark(&self, _step: &Step, _remark: &str) {}
     fn ended(&self, _step: &Step, _outcome: &Outcome) {}
 }
