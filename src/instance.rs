@@ -14,6 +14,7 @@ pub mod log;
 pub mod probe;
 pub mod process;
 pub mod record;
+mod settings;
 pub mod state;
 pub mod supervisor;
 
@@ -21,7 +22,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::release::{BuildName, Digest, ParseError};
+
+pub use settings::{CheckKind, GateSpec, LogPolicy, ProbeKind, RestartPolicy, Supervision};
 
 /// The name of an instance: 1 to 64 of `a-z 0-9 _ -`, beginning and ending with a letter or digit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -262,200 +264,5 @@ impl Launch {
     /// The hash of [`Launch::inputs`].
     pub fn fingerprint(&self) -> Fingerprint {
         self.inputs.fingerprint()
-    }
-}
-
-/// The request a gate makes once the server says it is healthy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProbeKind {
-    /// No request.
-    #[default]
-    None,
-    /// One token from `/completion`.
-    Completion,
-    /// One vector from `/embedding`.
-    Embedding,
-    /// One score from `/rerank`.
-    Rerank,
-}
-
-/// How the probe asks a server whether it is well.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckKind {
-    /// A request to [`GateSpec::path`].
-    #[default]
-    Http,
-    /// A connection to its port, nothing more.
-    Tcp,
-    /// A program that ends with code 0 when it is.
-    Custom {
-        /// The program, relative to the root or absolute.
-        script: Utf8PathBuf,
-    },
-}
-
-/// What a start must pass. Durations are written as seconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct GateSpec {
-    /// How the probe asks.
-    pub kind: CheckKind,
-    /// The path asked until it answers with one of `expected_status`.
-    pub path: String,
-    /// HTTP status codes that mean healthy.
-    pub expected_status: Vec<u16>,
-    /// Text the answer must contain.
-    pub expected_body: Option<String>,
-    /// Time between two probes once the gate is passed.
-    #[serde(with = "seconds")]
-    pub interval: Duration,
-    /// How long one probe may take.
-    #[serde(with = "seconds")]
-    pub timeout: Duration,
-    /// How long a server may load, counted from the moment it has bound its port.
-    #[serde(with = "seconds")]
-    pub start_period: Duration,
-    /// Probes that must fail in a row before a server that had passed is called unresponsive.
-    pub retries: u32,
-    /// The request made after `/health`.
-    pub probe: ProbeKind,
-    /// How long the server must stay up after that.
-    #[serde(with = "seconds")]
-    pub min_healthy: Duration,
-}
-
-impl Default for GateSpec {
-    fn default() -> Self {
-        Self {
-            kind: CheckKind::Http,
-            path: "/health".to_owned(),
-            expected_status: vec![200],
-            expected_body: None,
-            interval: Duration::from_secs(10),
-            timeout: Duration::from_secs(5),
-            start_period: Duration::from_mins(1),
-            retries: 3,
-            probe: ProbeKind::None,
-            min_healthy: Duration::from_secs(2),
-        }
-    }
-}
-
-/// When and how often a server that ended is started again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RestartPolicy {
-    /// Whether it is started again at all.
-    pub enabled: bool,
-    /// Starts in a row before giving up. `None`: without end for a proven launch, five for one
-    /// that is not proven yet.
-    pub max_retries: Option<u32>,
-    /// Wait before the first restart.
-    #[serde(with = "seconds")]
-    pub initial_delay: Duration,
-    /// Factor by which the wait grows.
-    pub backoff_multiplier: f64,
-    /// Longest wait.
-    #[serde(with = "seconds")]
-    pub max_delay: Duration,
-}
-
-impl Default for RestartPolicy {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            max_retries: None,
-            initial_delay: Duration::from_secs(1),
-            backoff_multiplier: 2.0,
-            max_delay: Duration::from_mins(5),
-        }
-    }
-}
-
-/// When a server's log is turned over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LogPolicy {
-    /// Size in MiB at which `server.log` is rotated; 0 means never.
-    pub max_size_mb: u64,
-    /// How many rotated files are kept.
-    pub rotation: u32,
-}
-
-impl Default for LogPolicy {
-    fn default() -> Self {
-        Self {
-            max_size_mb: 100,
-            rotation: 5,
-        }
-    }
-}
-
-/// The settings of a supervisor: they reach it while its server goes on running. Compared field by
-/// field after reading, so that fields this version does not know yet never count as a change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Supervision {
-    /// What a start must pass, and the probe afterwards.
-    pub gate: GateSpec,
-    /// What happens when the server ends by itself.
-    pub restart_policy: RestartPolicy,
-    /// Rotation of the server's log.
-    pub logs: LogPolicy,
-    /// Wait between SIGTERM and SIGKILL.
-    #[serde(with = "seconds")]
-    pub stop_timeout: Duration,
-    /// How long a launch must stay healthy to count as proven.
-    #[serde(with = "seconds")]
-    pub prove_after: Duration,
-}
-
-impl Default for Supervision {
-    fn default() -> Self {
-        Self {
-            gate: GateSpec::default(),
-            restart_policy: RestartPolicy::default(),
-            logs: LogPolicy::default(),
-            stop_timeout: Duration::from_secs(30),
-            prove_after: Duration::from_mins(10),
-        }
-    }
-}
-
-impl Supervision {
-    /// The manifest fields in which `self` and `newer` differ.
-    pub fn changed_fields(&self, newer: &Self) -> Vec<&'static str> {
-        let mut fields = Vec::new();
-        let mut note = |differs: bool, field| {
-            if differs {
-                fields.push(field);
-            }
-        };
-        note(self.gate != newer.gate, "healthcheck");
-        note(
-            self.restart_policy != newer.restart_policy,
-            "restart_policy",
-        );
-        note(self.logs != newer.logs, "logs");
-        note(self.stop_timeout != newer.stop_timeout, "stop_timeout");
-        note(self.prove_after != newer.prove_after, "rollout.prove_after");
-        fields
-    }
-}
-
-/// Durations in stored files are numbers of seconds.
-pub(crate) mod seconds {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_f64(value.as_secs_f64())
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
     }
 }

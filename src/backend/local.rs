@@ -1,7 +1,7 @@
 //! The local machine: composes the installer, the registry and the supervisors of instances.
 //!
-//! Looking is in [`observe`], doing in [`perform`]. Neither decides: what is compared and what
-//! follows from it is the planner's.
+//! Looking is in [`observe`], doing in [`perform`], waiting for what comes of it in [`verdict`].
+//! None of them decides: what is compared and what follows from it is the planner's.
 
 #![expect(
     clippy::disallowed_methods,
@@ -11,6 +11,7 @@
 mod facts;
 mod observe;
 mod perform;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Files that survive crashes, and locks that keep others out.
+
 use super::*;
 
 fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {

@@ -1,3 +1,5 @@
+//! Locks as they are printed, read, damaged and written by later versions.
+
 use insta::assert_snapshot;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Stories about manifests: what they come to, and what is said of mistakes.
+
 mod layers;
 mod mistakes;
 mod properties;

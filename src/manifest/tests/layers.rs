@@ -1,3 +1,5 @@
+//! Defaults, config files and what stands inline, one above the other.
+
 use super::*;
 
 const DEFAULTS: &str = "\

@@ -1,3 +1,5 @@
+//! Mistakes, each shown with its place and what to write instead.
+
 use insta::assert_snapshot;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Whatever the text, reading it ends and points into it.
+
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -1,3 +1,5 @@
+//! The schema and the decoder say the same.
+
 use serde_json::{Value, json};
 
 use super::super::mistake::Collector;

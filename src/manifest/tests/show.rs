@@ -1,3 +1,5 @@
+//! An instance as `config show` prints it.
+
 use insta::assert_snapshot;
 
 use super::super::show::show;
