@@ -121,7 +121,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Utf8Path, known: u32) -> Result<Opt
     serde_json::from_str(&text).map(Some).map_err(damaged)
 }
 
-/// Writes a value as indented JSON. See [`write`].
+/// Writes a value as indented JSON. See [`write()`].
 pub fn write_json<T: Serialize>(path: &Utf8Path, value: &T) -> Result<(), FileError> {
     let mut text = serde_json::to_string_pretty(value).map_err(|error| FileError::Write {
         path: path.to_owned(),

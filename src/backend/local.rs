@@ -1,6 +1,6 @@
 //! The local machine: composes the installer, the registry and the supervisors of instances.
 //!
-//! Looking is in [`observe`], doing in [`perform`], waiting for what comes of it in [`verdict`].
+//! Looking is in `observe`, doing in `perform`, waiting for what comes of it in `verdict`.
 //! None of them decides: what is compared and what follows from it is the planner's.
 
 #![expect(

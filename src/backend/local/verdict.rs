@@ -114,8 +114,10 @@ fn judge(state: &State, supervisor_lives: bool) -> Option<Result<(), ActionError
     match (&state.phase, state.role) {
         (Phase::Running, Role::Wanted) => Some(Ok(())),
         (Phase::Running, Role::Fallback) => gate_failed(failure(), Some(build(&state.launch))),
-        // Where it was rolled back to what does not start either, its supervisor goes on trying.
-        (Phase::Failed, _) | (Phase::BackingOff { .. }, Role::Fallback) => {
+        (Phase::Failed, _) => gate_failed(failure(), None),
+        // What it was rolled back to does not start either; its supervisor goes on trying. Before its
+        // first try it is in this phase as well.
+        (Phase::BackingOff { .. }, Role::Fallback) if state.restarts.total > 0 => {
             gate_failed(failure(), None)
         }
         // A launch that has passed before is tried without end: nobody can wait for that.
