@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use llama_orch::desired::resolve::Terms;
 use llama_orch::instance::InstanceName;
@@ -70,6 +71,9 @@ struct Global {
     /// Work in a root that lies on a network file system
     #[arg(long, global = true)]
     allow_network_root: bool,
+    /// Use no network: what is not here already cannot be had
+    #[arg(long, global = true, env = "LLAMA_ORCH_OFFLINE", value_parser = BoolishValueParser::new())]
+    offline: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -187,9 +191,10 @@ struct TermsArgs {
 }
 
 impl TermsArgs {
-    const fn terms(&self) -> Terms {
+    const fn terms(&self, global: &Global) -> Terms {
         Terms {
             locked: self.locked,
+            offline: global.offline,
             allow_empty: self.allow_empty,
             prune: self.prune,
         }

@@ -33,7 +33,7 @@ use crate::plan::{self, Plan};
 use crate::registry::{Registry, RegistryError};
 use crate::release::Variant;
 use crate::release::host::Host;
-use crate::release::source::{AnySource, ReleaseSource as _};
+use crate::release::source::{AnySource, Network, Patience, ReleaseSource as _};
 use crate::root::{self, Root};
 
 /// Rounds of questions before a source is taken to answer in circles.
@@ -154,8 +154,13 @@ impl Loaded {
     }
 
     /// The source builds come from.
-    pub fn source(&self) -> AnySource {
-        AnySource::new(&self.manifest.source, self.root.path())
+    pub fn source(&self, terms: Terms) -> AnySource {
+        let network = Network {
+            offline: terms.offline,
+            patience: Patience::default(),
+            cache: Some(self.root.state().join("cache")),
+        };
+        AnySource::new(&self.manifest.source, self.root.path(), network)
     }
 
     /// Resolves what was written, asking the source what has to be asked.

@@ -135,6 +135,15 @@ pub struct Entry {
     /// What was unpacked beside the server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub companions: Vec<Companion>,
+    /// Whether nothing had said what its archive must hash to, and it was taken as it came.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unverified: bool,
+    /// What the list of its files hashed to when it was installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_sha256: Option<Digest>,
+    /// What a later look found wrong with its files; it is to be installed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
     /// Keys of other programs and later versions, kept as they were.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -142,6 +151,11 @@ pub struct Entry {
 
 fn unknown() -> String {
     "unknown".to_owned()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn unknown_variant() -> Variant {

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::{ActionError, Backend, Progress};
 use crate::desired::Desired;
 use crate::desired::argv::Salt;
+use crate::desired::resolve::Terms;
 use crate::durable::{self, FileError, FileLock};
 use crate::install::{self, InstallError};
 use crate::instance::InstanceName;
@@ -53,10 +54,10 @@ pub struct Local {
 
 impl Local {
     /// The machine of a root that was read.
-    pub fn new(loaded: &Loaded) -> Self {
+    pub fn new(loaded: &Loaded, terms: Terms) -> Self {
         Self {
             root: loaded.root.clone(),
-            source: Some(loaded.source()),
+            source: Some(loaded.source(terms)),
             salt: loaded.machine.salt(),
             secrets: facts::secrets(&loaded.manifest, &loaded.machine.salt()),
             official: loaded.manifest.source.is_official(),

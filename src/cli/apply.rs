@@ -39,9 +39,9 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
     let runtime = runtime()?;
     loop {
         let loaded = global.load(&root, ui)?;
-        let backend = Local::new(&loaded);
+        let backend = Local::new(&loaded, args.terms.terms(global));
         backend.settle()?;
-        let source = loaded.source();
+        let source = loaded.source(args.terms.terms(global));
         let Pass {
             resolved,
             observed,
@@ -51,7 +51,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
             &loaded,
             &source,
             &backend,
-            args.terms.terms(),
+            args.terms.terms(global),
         ));
         let plan = if args.yes || ui.can_ask() {
             plan

@@ -32,13 +32,13 @@ pub(crate) struct PlanArgs {
 pub(crate) fn run(global: &Global, args: &PlanArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.find_root()?;
     let loaded = global.load(&root, ui)?;
-    let backend = Local::new(&loaded);
-    let source = loaded.source();
+    let backend = Local::new(&loaded, args.terms.terms(global));
+    let source = loaded.source(args.terms.terms(global));
     let pass = runtime()?.block_on(reconcile::pass(
         &loaded,
         &source,
         &backend,
-        args.terms.terms(),
+        args.terms.terms(global),
     ));
     let Pass {
         resolved,

@@ -25,13 +25,14 @@ pub(crate) fn run(global: &Global, args: &StatusArgs, ui: &Ui) -> Result<u8, Fai
     let root = global.find_root()?;
     let terms = Terms {
         locked: true,
+        offline: true,
         ..Terms::default()
     };
     let runtime = runtime()?;
     let (status, attention) = match reconcile::Loaded::read(&root) {
         Ok(loaded) => {
-            let backend = Local::new(&loaded);
-            let source = loaded.source();
+            let backend = Local::new(&loaded, terms);
+            let source = loaded.source(terms);
             let pass = reconcile::pass(&loaded, &source, &backend, terms);
             let Pass {
                 resolved,

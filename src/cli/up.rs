@@ -66,22 +66,19 @@ pub(crate) fn narrowed_pass(
     let pass_lock = lock.take(root, verb)?;
     Local::bare(root).tidy()?;
     let loaded: Loaded = global.load(root, ui)?;
-    let backend = Local::new(&loaded);
+    let terms = Terms {
+        locked,
+        offline: global.offline,
+        ..Terms::default()
+    };
+    let backend = Local::new(&loaded, terms);
     backend.settle()?;
     for name in &names {
         backend.change_record(name, |record, assignment| change(record, assignment))?;
     }
-    let source = loaded.source();
+    let source = loaded.source(terms);
     let runtime = runtime()?;
-    let pass = runtime.block_on(reconcile::pass(
-        &loaded,
-        &source,
-        &backend,
-        Terms {
-            locked,
-            ..Terms::default()
-        },
-    ));
+    let pass = runtime.block_on(reconcile::pass(&loaded, &source, &backend, terms));
     let Pass {
         resolved,
         plan,

@@ -52,6 +52,8 @@ pub struct Known<'a> {
 pub struct Terms {
     /// The lock may not be extended.
     pub locked: bool,
+    /// The network may not be used.
+    pub offline: bool,
     /// Every instance may be removed at once.
     pub allow_empty: bool,
     /// Unused builds are to be pruned, whatever the manifest says.

@@ -223,6 +223,9 @@ impl Checked {
             github_release_info: tag.map(|tag| json!({ "tag_name": tag })),
             aliases: Vec::new(),
             companions: companions(binary),
+            unverified: false,
+            files_sha256: None,
+            damage: None,
             other: serde_json::Map::new(),
         }
     }

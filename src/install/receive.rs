@@ -66,7 +66,7 @@ impl Received {
         let Some((_, kind)) = Archive::of(&archive.name) else {
             return Err(InstallError::UnknownKind { name: name() });
         };
-        let opened = source.open(archive).await?;
+        let opened = source.open(archive, None).await?;
         let (sender, receiver) = mpsc::channel(WAITING);
         let feed = Feed::new(archive, sender);
         let (count, halt) = (Arc::clone(&feed.count), Arc::clone(&feed.halt));
@@ -189,9 +189,9 @@ impl Feed {
                 let fed = tokio::task::spawn_blocking(move || self.file(&path)).await;
                 fed.map_err(|stopped| InstallError::Stopped { source: stopped })?
             }
-            Opened::Stream { length, pieces } => {
-                self.check_length(length)?;
-                self.expected = self.expected.or(length);
+            Opened::Stream { total, pieces, .. } => {
+                self.check_length(total)?;
+                self.expected = self.expected.or(total);
                 self.stream(pieces).await
             }
         }

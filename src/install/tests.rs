@@ -13,7 +13,7 @@ use super::*;
 use crate::desired::WantedArchive;
 use crate::instance::BinaryId;
 use crate::release::directory::Directory;
-use crate::release::source::{Opened, Pieces};
+use crate::release::source::{Network, Opened, Pieces, Resume};
 use crate::release::{Arch, Digest, Os, Tag, Variant};
 use pack::{Pack, SERVER};
 
@@ -51,7 +51,11 @@ impl Sandbox {
     }
 
     pub(super) fn install(&self, binary: &WantedBinary) -> Result<Installed, InstallError> {
-        self.install_from(binary, &Directory::new(self.releases.clone()), &|_| ())
+        self.install_from(
+            binary,
+            &Directory::new(self.releases.clone(), Network::default()),
+            &|_| (),
+        )
     }
 
     pub(super) fn install_from(
@@ -535,7 +539,7 @@ fn progress_ends_with_every_byte_and_the_check() {
     let told = Mutex::new(Vec::new());
     let tell = |step| told.lock().expect("no panic").push(step);
 
-    let source = Directory::new(sandbox.releases.clone());
+    let source = Directory::new(sandbox.releases.clone(), Network::default());
     sandbox
         .install_from(&binary, &source, &tell)
         .expect("installed");
@@ -598,6 +602,7 @@ impl ReleaseSource for Wire {
     async fn open(
         &self,
         _archive: &WantedArchive,
+        _resume: Option<&Resume>,
     ) -> Result<Opened, crate::release::source::SourceError> {
         use futures_util::StreamExt as _;
         let pieces: Vec<io::Result<Vec<u8>>> = self
@@ -615,7 +620,9 @@ impl ReleaseSource for Wire {
             Ending::Silence => Box::pin(pieces.chain(futures_util::stream::pending())),
         };
         Ok(Opened::Stream {
-            length: self.length,
+            from: 0,
+            total: self.length,
+            validator: None,
             pieces,
         })
     }

@@ -22,7 +22,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use sha2::Digest as _;
 
 use super::http::Http;
-use super::source::{Opened, ReleaseSource, SourceError};
+use super::source::{Network, Opened, Patience, ReleaseSource, Resume, SourceError};
 use super::variant::{Recognised, recognise};
 use super::{Asset, Digest, Release, Tag};
 use crate::desired::{Answer, ArchiveOrigin, Question, WantedArchive};
@@ -39,10 +39,10 @@ pub struct Directory {
 
 impl Directory {
     /// A source that reads this folder, when asked.
-    pub fn new(folder: Utf8PathBuf) -> Self {
+    pub fn new(folder: Utf8PathBuf, network: Network) -> Self {
         Self {
             folder,
-            http: Http::new(),
+            http: Http::new(network),
         }
     }
 }
@@ -70,9 +70,13 @@ impl ReleaseSource for Directory {
         }
     }
 
-    async fn open(&self, archive: &WantedArchive) -> Result<Opened, SourceError> {
+    async fn open(
+        &self,
+        archive: &WantedArchive,
+        resume: Option<&Resume>,
+    ) -> Result<Opened, SourceError> {
         match &archive.origin {
-            ArchiveOrigin::Url(url) => self.http.open(url).await,
+            ArchiveOrigin::Url(url) => self.http.open(url, resume).await,
             ArchiveOrigin::Release(_) => {
                 let path = self.folder.join(&archive.name);
                 // The name may come from a lock file somebody edited.
@@ -88,6 +92,10 @@ impl ReleaseSource for Directory {
                 }
             }
         }
+    }
+
+    fn patience(&self) -> Patience {
+        self.http.network.patience
     }
 }
 

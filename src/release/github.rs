@@ -2,7 +2,7 @@
 //!
 //! Since llama.cpp v0.2.0 (2026-08) every `bNNNN` release is a prerelease, and the newest stable
 //! one carries no binaries but `nightly-tag.txt`, which names its build; so a stable release takes
-//! one hop more. Retrying and remembering answers are left to the caller.
+//! one hop more.
 //!
 //! Downloads come from `<mirror>/releases/download/...` where `source.mirror` is written; else from
 //! `https://github.com/<repository>/releases/download/...`, or, where `source.api` is not GitHub's,
@@ -11,7 +11,7 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "reads a token from the environment"
+    reason = "reads a token from the environment, and the clock between attempts"
 )]
 
 #[cfg(test)]
@@ -19,11 +19,13 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use url::Url;
 
+use super::http::attempts::Attempts;
 use super::http::{Http, Token};
-use super::source::{Opened, ReleaseSource, SourceError};
+use super::source::{Network, Opened, Patience, ReleaseSource, Resume, SourceError};
 use super::{Asset, Digest, Release, Tag, Version};
 use crate::desired::{Answer, ArchiveOrigin, Question, WantedArchive};
 use crate::manifest::Source;
@@ -93,9 +95,9 @@ impl ApiRelease {
 
 impl GitHub {
     /// A source for the repository a manifest names. Nothing is asked yet.
-    pub fn new(source: &Source) -> Self {
+    pub fn new(source: &Source, network: Network) -> Self {
         let downloads = downloads(source);
-        let http = Http::visiting(&[&source.api, &downloads], &source.token_env);
+        let http = Http::visiting(&[&source.api, &downloads], &source.token_env, network);
         Self {
             repository: source.repository.clone(),
             api: source.api.clone(),
@@ -212,8 +214,8 @@ impl GitHub {
     }
 }
 
-impl ReleaseSource for GitHub {
-    async fn answer(&self, question: &Question) -> Result<Answer, SourceError> {
+impl GitHub {
+    async fn attempt(&self, question: &Question) -> Result<Answer, SourceError> {
         match *question {
             Question::NewestStable => self.newest_stable().await.map(Answer::Tag),
             Question::TagOf(version) => self.tag_of(version).await.map(Answer::Tag),
@@ -221,13 +223,37 @@ impl ReleaseSource for GitHub {
             Question::Recent => self.recent().await.map(Answer::Releases),
         }
     }
+}
+
+impl ReleaseSource for GitHub {
+    async fn answer(&self, question: &Question) -> Result<Answer, SourceError> {
+        let mut attempts = Attempts::new(self.patience());
+        loop {
+            let error = match self.attempt(question).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            match attempts.after(&error, Timestamp::now()) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(error),
+            }
+        }
+    }
 
     fn location(&self, archive: &WantedArchive) -> String {
         self.url_of(archive).to_string()
     }
 
-    async fn open(&self, archive: &WantedArchive) -> Result<Opened, SourceError> {
-        self.http.open(&self.url_of(archive)).await
+    async fn open(
+        &self,
+        archive: &WantedArchive,
+        resume: Option<&Resume>,
+    ) -> Result<Opened, SourceError> {
+        self.http.open(&self.url_of(archive), resume).await
+    }
+
+    fn patience(&self) -> Patience {
+        self.http.network.patience
     }
 }
 

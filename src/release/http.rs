@@ -9,13 +9,13 @@
     reason = "turns `Retry-After` into a time of day"
 )]
 
+pub(crate) mod attempts;
+mod file;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use camino::Utf8PathBuf;
-use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::{Action, Attempt, Policy};
@@ -23,13 +23,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
-use super::source::{Opened, SourceError};
-
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(15);
-
-/// How long nothing may come. There is no limit for the whole: links are slow, archives are large.
-const IDLE: Duration = Duration::from_mins(1);
+use super::source::{Network, SourceError};
 
 /// Redirects followed for one request.
 const REDIRECTS: usize = 5;
@@ -66,6 +60,7 @@ pub(super) struct Http {
     local: OnceLock<Client>,
     configured: Arc<[String]>,
     token_env: String,
+    pub(super) network: Network,
 }
 
 /// Why a redirect was not followed.
@@ -81,12 +76,12 @@ enum Refusal {
 
 impl Http {
     /// A client that visits GitHub's download hosts alone.
-    pub(super) fn new() -> Self {
-        Self::visiting(&[], "GITHUB_TOKEN")
+    pub(super) fn new(network: Network) -> Self {
+        Self::visiting(&[], "GITHUB_TOKEN", network)
     }
 
     /// A client that also visits the hosts of these URLs, and names `token_env` in hints.
-    pub(super) fn visiting(urls: &[&Url], token_env: &str) -> Self {
+    pub(super) fn visiting(urls: &[&Url], token_env: &str, network: Network) -> Self {
         let hosts = urls
             .iter()
             .filter_map(|url| url.host_str().map(str::to_owned));
@@ -95,6 +90,7 @@ impl Http {
             local: OnceLock::new(),
             configured: hosts.collect(),
             token_env: token_env.to_owned(),
+            network,
         }
     }
 
@@ -109,8 +105,8 @@ impl Http {
         let configured = Arc::clone(&self.configured);
         let builder = Client::builder()
             .user_agent(concat!("llama-orch/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(IDLE)
+            .connect_timeout(self.network.patience.connect)
+            .read_timeout(self.network.patience.idle)
             .referer(false)
             .redirect(Policy::custom(move |attempt| follow(attempt, &configured)));
         let builder = if is_local {
@@ -163,59 +159,24 @@ impl Http {
 
     /// Fetches a text of at most 1 KiB.
     pub(super) async fn text(&self, url: &Url, what: &str) -> Result<String, SourceError> {
-        let response = self.get(url, what).await?;
+        let response = self.get(url, what, HeaderMap::new()).await?;
         let body = read(response, url, MAX_TEXT).await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
-    /// Opens a file. A host written in the manifest may be visited, whichever it is; so may a
-    /// `file:` URL.
-    pub(super) async fn open(&self, url: &Url) -> Result<Opened, SourceError> {
-        if url.scheme() == "file" {
-            let path = url
-                .to_file_path()
-                .ok()
-                .and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
-            return path
-                .filter(|path| path.is_file())
-                .map(Opened::File)
-                .ok_or_else(|| SourceError::NotFound {
-                    what: "file".to_owned(),
-                    url: url.to_string(),
-                });
-        }
-        let name = url
-            .path_segments()
-            .and_then(|mut parts| parts.next_back())
-            .unwrap_or_default();
-        let response = self.get(url, &format!("file `{name}`")).await?;
-        let kind = content_type(&response);
-        if kind.starts_with("text/html") {
-            let why = "it sent a web page in place of the file".to_owned();
-            return Err(SourceError::NotAnApi {
-                url: url.to_string(),
-                why,
-            });
-        }
-        let length = response.content_length();
-        let pieces = response.bytes_stream().map(|piece| {
-            piece
-                .map(Vec::from)
-                .map_err(|error| std::io::Error::other(error.without_url()))
-        });
-        Ok(Opened::Stream {
-            length,
-            pieces: Box::pin(pieces),
-        })
-    }
-
-    async fn get(&self, url: &Url, what: &str) -> Result<Response, SourceError> {
+    async fn get(
+        &self,
+        url: &Url,
+        what: &str,
+        headers: HeaderMap,
+    ) -> Result<Response, SourceError> {
         require_secure(url)?;
         // A body that was compressed on the way has no length and another digest.
         let request = self
             .client(url)?
             .get(url.clone())
-            .header(ACCEPT_ENCODING, "identity");
+            .header(ACCEPT_ENCODING, "identity")
+            .headers(headers);
         let response = request.send().await.map_err(|error| failed(url, error))?;
         self.successful(response, url, None, what)
     }
@@ -248,6 +209,7 @@ impl Http {
             _ if status.is_server_error() => Err(SourceError::Unavailable {
                 url: url.to_string(),
                 status: status.as_u16(),
+                until: retry_after(response.headers(), Timestamp::now()),
             }),
             _ => Err(SourceError::Refused {
                 url: url.to_string(),
@@ -349,10 +311,13 @@ fn is_limited(headers: &HeaderMap) -> bool {
 }
 
 fn limited_until(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    if let Some(seconds) = number(headers, RETRY_AFTER.as_str()) {
-        return now.checked_add(SignedDuration::from_secs(seconds)).ok();
-    }
-    Timestamp::from_second(number(headers, "x-ratelimit-reset")?).ok()
+    retry_after(headers, now)
+        .or_else(|| Timestamp::from_second(number(headers, "x-ratelimit-reset")?).ok())
+}
+
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let seconds = number(headers, RETRY_AFTER.as_str())?;
+    now.checked_add(SignedDuration::from_secs(seconds)).ok()
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<i64> {

@@ -1,16 +1,18 @@
 //! Where releases come from: the questions a source answers, the bytes it opens, and how it fails.
 //!
-//! Each answer is one attempt. Waiting and trying again is left to the caller, who asks
-//! [`SourceError::is_transient`]; what a digest must be is the caller's business as well.
+//! Opening an archive is one attempt; going on after one that broke off, and what a digest must be,
+//! is the caller's business.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use futures_util::Stream;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use super::Tag;
 use super::directory::Directory;
@@ -29,11 +31,85 @@ pub trait ReleaseSource: Send + Sync {
     /// Where an archive lies, as a text for people and for the registry.
     fn location(&self, archive: &WantedArchive) -> String;
 
-    /// Opens an archive for reading from its first byte.
+    /// Opens an archive for reading, from its first byte or, where the source can, from where an
+    /// earlier attempt broke off.
     fn open(
         &self,
         archive: &WantedArchive,
+        resume: Option<&Resume>,
     ) -> impl Future<Output = Result<Opened, SourceError>> + Send;
+
+    /// How patient this source is with the network.
+    fn patience(&self) -> Patience {
+        Patience::default()
+    }
+}
+
+/// How patient a source is with the network. There is no limit for the whole of a download: links
+/// are slow, archives are large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a connection may take to come about.
+    pub connect: Duration,
+    /// How long nothing may come.
+    pub idle: Duration,
+    /// How many attempts in a row may bring nothing before it is given up.
+    pub attempts: u32,
+    /// The pause after the first of them, which doubles with each.
+    pub delay: Duration,
+    /// The longest pause, and how far away a time may be that a server names for coming again.
+    pub wait: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            idle: Duration::from_mins(1),
+            attempts: 5,
+            delay: Duration::from_secs(1),
+            wait: Duration::from_mins(1),
+        }
+    }
+}
+
+/// How a source may use the network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Not at all.
+    pub offline: bool,
+    /// With how much patience.
+    pub patience: Patience,
+    /// The folder where answers are kept; `None` to keep none.
+    pub cache: Option<Utf8PathBuf>,
+}
+
+/// From where on an archive is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// Bytes that are there already.
+    pub from: u64,
+    /// What says that the rest belongs to them.
+    pub validator: Validator,
+}
+
+/// What tells one version of a file from another one under the same URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Validator {
+    /// A strong `ETag`.
+    Etag(String),
+    /// `Last-Modified`, where there is no `ETag`.
+    LastModified(String),
+}
+
+impl Validator {
+    /// The header's value.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Etag(text) | Self::LastModified(text) => text,
+        }
+    }
 }
 
 /// An archive, ready to be read.
@@ -42,8 +118,12 @@ pub enum Opened {
     File(Utf8PathBuf),
     /// It comes in pieces.
     Stream {
-        /// Bytes to come, where the source says so.
-        length: Option<u64>,
+        /// Where the first piece begins: where it was asked to, or at 0.
+        from: u64,
+        /// Bytes of the whole archive, where the source says so.
+        total: Option<u64>,
+        /// What tells this version of it from others.
+        validator: Option<Validator>,
         /// The pieces.
         pieces: Pieces,
     },
@@ -63,10 +143,10 @@ pub enum AnySource {
 
 impl AnySource {
     /// Sets a source up. Nothing is asked and no client is built before the first question.
-    pub fn new(source: &Source, root: &Utf8Path) -> Self {
+    pub fn new(source: &Source, root: &Utf8Path, network: Network) -> Self {
         match &source.directory {
-            Some(folder) => Self::Directory(Directory::new(root.join(folder))),
-            None => Self::GitHub(GitHub::new(source)),
+            Some(folder) => Self::Directory(Directory::new(root.join(folder), network)),
+            None => Self::GitHub(GitHub::new(source, network)),
         }
     }
 }
@@ -86,10 +166,21 @@ impl ReleaseSource for AnySource {
         }
     }
 
-    async fn open(&self, archive: &WantedArchive) -> Result<Opened, SourceError> {
+    async fn open(
+        &self,
+        archive: &WantedArchive,
+        resume: Option<&Resume>,
+    ) -> Result<Opened, SourceError> {
         match self {
-            Self::GitHub(source) => source.open(archive).await,
-            Self::Directory(source) => source.open(archive).await,
+            Self::GitHub(source) => source.open(archive, resume).await,
+            Self::Directory(source) => source.open(archive, resume).await,
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        match self {
+            Self::GitHub(source) => source.patience(),
+            Self::Directory(source) => source.patience(),
         }
     }
 }
@@ -119,6 +210,8 @@ pub enum SourceError {
         url: String,
         /// The HTTP status, 500 to 599.
         status: u16,
+        /// When it asks to be asked again, where it says so.
+        until: Option<Timestamp>,
     },
     /// Too many requests.
     #[error("`{host}` answers no more requests {}", until_text(*.until))]
@@ -287,6 +380,14 @@ impl SourceError {
             Self::BadSums { .. } => {
                 Some("write it as `sha256sum *.tar.gz *.zip > SHA256SUMS` does".to_owned())
             }
+        }
+    }
+
+    /// When the server asks to be asked again, where it said so.
+    pub fn again_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::RateLimited { until, .. } | Self::Unavailable { until, .. } => *until,
+            _ => None,
         }
     }
 

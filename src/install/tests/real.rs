@@ -14,7 +14,7 @@ fn a_real_llama_server_is_installed_and_says_which_build_it_is() {
         }
         return;
     };
-    let source = Directory::new(Utf8PathBuf::from(folder));
+    let source = Directory::new(Utf8PathBuf::from(folder), Network::default());
     let tag = Tag::new(9001);
     let answer = runtime()
         .block_on(source.answer(&Question::Assets(tag)))

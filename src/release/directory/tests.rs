@@ -18,7 +18,10 @@ impl Folder {
     }
 
     fn source(&self) -> Directory {
-        Directory::new(Utf8PathBuf::from_path_buf(self.0.path().to_owned()).expect("UTF-8"))
+        Directory::new(
+            Utf8PathBuf::from_path_buf(self.0.path().to_owned()).expect("UTF-8"),
+            Network::default(),
+        )
     }
 
     fn ask(&self, question: Question) -> Result<Answer, SourceError> {
@@ -151,7 +154,7 @@ fn a_build_that_is_not_there_names_those_that_are() {
 
 #[test]
 fn a_folder_that_is_not_there_is_named() {
-    let source = Directory::new("/nowhere/at/all".into());
+    let source = Directory::new("/nowhere/at/all".into(), Network::default());
     let error = run(source.answer(&Question::Recent)).expect_err("nothing");
     assert_eq!(error.to_string(), "cannot read `/nowhere/at/all`");
 }
@@ -166,7 +169,7 @@ fn an_archive_is_opened_where_it_lies_and_nowhere_else() {
             digest: Digest::of("linux"),
             origin: ArchiveOrigin::Release(Tag::new(9001)),
         };
-        run(folder.source().open(&archive))
+        run(folder.source().open(&archive, None))
     };
     assert!(matches!(open(LINUX), Ok(Opened::File(path)) if path.ends_with(LINUX)));
     for name in [

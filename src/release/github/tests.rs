@@ -23,8 +23,19 @@ fn source(api: &Url) -> Source {
     }
 }
 
+/// A network on which nothing is worth waiting for.
+fn quick() -> Network {
+    Network {
+        patience: Patience {
+            delay: std::time::Duration::from_millis(1),
+            ..Patience::default()
+        },
+        ..Network::default()
+    }
+}
+
 fn ask(server: &Server, question: Question) -> Result<Answer, SourceError> {
-    run(GitHub::new(&source(&server.url)).answer(&question))
+    run(GitHub::new(&source(&server.url), quick()).answer(&question))
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -47,7 +58,7 @@ fn archive() -> WantedArchive {
 fn fetch(source: &GitHub, archive: &WantedArchive) -> Result<Vec<u8>, String> {
     run(async {
         match source
-            .open(archive)
+            .open(archive, None)
             .await
             .map_err(|error| error.to_string())?
         {
@@ -221,7 +232,8 @@ fn nobody_listening_is_transient_and_named() {
         let server = Server::start([]);
         server.url.clone()
     };
-    let error = run(GitHub::new(&source(&url)).answer(&Question::Recent)).expect_err("nobody");
+    let error =
+        run(GitHub::new(&source(&url), quick()).answer(&Question::Recent)).expect_err("nobody");
     assert!(matches!(error, SourceError::Unreachable { .. }), "{error}");
     let unanswered = crate::desired::Unanswered::from(error);
     let crate::desired::Unanswered::Source {
@@ -240,14 +252,15 @@ fn nobody_listening_is_transient_and_named() {
 #[test]
 fn plain_http_is_for_this_machine_alone() {
     let url = "http://192.0.2.1/".parse().expect("a URL");
-    let error = run(GitHub::new(&source(&url)).answer(&Question::Recent)).expect_err("refused");
+    let error =
+        run(GitHub::new(&source(&url), quick()).answer(&Question::Recent)).expect_err("refused");
     assert!(matches!(error, SourceError::Insecure { .. }), "{error}");
 }
 
 #[test]
 fn a_download_takes_the_path_of_the_release_and_carries_no_token() {
     let server = Server::start([(ARCHIVE, Reply::file("archive"))]);
-    let github = GitHub::new(&source(&server.url));
+    let github = GitHub::new(&source(&server.url), quick());
     assert_eq!(fetch(&github, &archive()), Ok(b"archive".to_vec()));
     let asked = &server.asked()[0];
     assert!(
@@ -271,13 +284,14 @@ fn a_download_may_be_sent_on_by_the_host_that_was_asked_and_to_no_stranger() {
         (ARCHIVE, Reply::redirect("/elsewhere?signed=1")),
         ("/elsewhere?signed=1", Reply::file("archive")),
     ]);
-    let github = GitHub::new(&source(&server.url));
+    let github = GitHub::new(&source(&server.url), quick());
     assert_eq!(fetch(&github, &archive()), Ok(b"archive".to_vec()));
 
     let stranger = Server::start([("/x", Reply::file("evil"))]);
     let there = stranger.url.as_str().replace("127.0.0.1", "localhost");
     let server = Server::start([(ARCHIVE, Reply::redirect(&format!("{there}x")))]);
-    let error = fetch(&GitHub::new(&source(&server.url)), &archive()).expect_err("a stranger");
+    let error =
+        fetch(&GitHub::new(&source(&server.url), quick()), &archive()).expect_err("a stranger");
     assert!(
         error.ends_with("leads to the host `localhost`, which is not configured"),
         "{error}"
@@ -288,25 +302,26 @@ fn a_download_may_be_sent_on_by_the_host_that_was_asked_and_to_no_stranger() {
 #[test]
 fn a_redirect_to_plain_http_and_one_without_end_are_refused() {
     let server = Server::start([(ARCHIVE, Reply::redirect("http://github.com/x"))]);
-    let error = fetch(&GitHub::new(&source(&server.url)), &archive()).expect_err("refused");
+    let error =
+        fetch(&GitHub::new(&source(&server.url), quick()), &archive()).expect_err("refused");
     assert!(error.contains("is not https"), "{error}");
 
     let server = Server::start([(ARCHIVE, Reply::redirect(ARCHIVE))]);
-    fetch(&GitHub::new(&source(&server.url)), &archive()).expect_err("refused");
+    fetch(&GitHub::new(&source(&server.url), quick()), &archive()).expect_err("refused");
     assert!(server.asked().len() < 10);
 }
 
 #[test]
 fn a_page_in_place_of_an_archive_is_refused() {
     let server = Server::start([(ARCHIVE, Reply::new(200, "text/html", "<html>"))]);
-    let error = fetch(&GitHub::new(&source(&server.url)), &archive()).expect_err("a page");
+    let error = fetch(&GitHub::new(&source(&server.url), quick()), &archive()).expect_err("a page");
     assert!(error.contains("web page"), "{error}");
 }
 
 #[test]
 fn a_body_that_breaks_off_is_an_error_and_not_an_end() {
     let server = Server::start([(ARCHIVE, Reply::file(vec![0; 50_000]).cut_after(20_000))]);
-    fetch(&GitHub::new(&source(&server.url)), &archive()).expect_err("cut");
+    fetch(&GitHub::new(&source(&server.url), quick()), &archive()).expect_err("cut");
 }
 
 #[test]
@@ -316,7 +331,7 @@ fn downloads_lie_where_the_configuration_says() {
         source.mirror = mirror.map(|mirror| mirror.parse().expect("a URL"));
         let mut archive = archive();
         archive.name = "x.zip".to_owned();
-        GitHub::new(&source).location(&archive)
+        GitHub::new(&source, quick()).location(&archive)
     };
     let table = [
         url("https://api.github.com", None),
@@ -345,13 +360,19 @@ fn an_archive_of_a_persons_own_may_come_from_anywhere_secure() {
     let server = Server::start([("/own.tar.gz", Reply::file("own"))]);
     let mut wanted = archive();
     wanted.origin = ArchiveOrigin::Url(server.url.join("own.tar.gz").expect("a URL"));
-    let github = GitHub::new(&source(&"https://api.github.com".parse().expect("a URL")));
+    let github = GitHub::new(
+        &source(&"https://api.github.com".parse().expect("a URL")),
+        quick(),
+    );
     assert_eq!(fetch(&github, &wanted), Ok(b"own".to_vec()));
 }
 
 #[test]
 fn a_source_that_is_asked_nothing_builds_no_client() {
-    let github = GitHub::new(&source(&"https://api.github.com".parse().expect("a URL")));
+    let github = GitHub::new(
+        &source(&"https://api.github.com".parse().expect("a URL")),
+        quick(),
+    );
     assert!(
         format!("{github:?}").contains("client: OnceLock(<uninit>)"),
         "{github:?}"

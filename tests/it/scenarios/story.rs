@@ -208,6 +208,7 @@ impl Story {
                 salt: &salt,
                 terms: Terms {
                     locked: words.contains(&"locked"),
+                    offline: false,
                     allow_empty: words.contains(&"allow-empty"),
                     prune: words.contains(&"prune"),
                 },
