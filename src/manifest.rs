@@ -304,6 +304,8 @@ pub struct Source {
     pub directory: Option<Utf8PathBuf>,
     /// The environment variable that holds a token for the API.
     pub token_env: String,
+    /// Archives fetched at a time, 1 to 16.
+    pub parallel_downloads: usize,
 }
 
 impl Source {
@@ -321,6 +323,7 @@ impl Default for Source {
             mirror: None,
             directory: None,
             token_env: "GITHUB_TOKEN".to_owned(),
+            parallel_downloads: 3,
         }
     }
 }

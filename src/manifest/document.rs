@@ -276,6 +276,9 @@ fn read_source(fields: &mut Section<'_, '_, '_>) -> Source {
         token_env: fields
             .get("token_env", variable)
             .unwrap_or(defaults.token_env),
+        parallel_downloads: fields
+            .get("parallel_downloads", whole(1..=16))
+            .unwrap_or(defaults.parallel_downloads),
     };
     fields.explain(
         &["token"],

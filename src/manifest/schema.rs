@@ -8,10 +8,14 @@
     reason = "fields are named as the keys they stand for"
 )]
 
+mod source;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde_json::Value;
+
+use source::Source;
 
 /// The schema, as it is committed under `docs/orchestrator.schema.json`.
 pub fn schema() -> Value {
@@ -380,20 +384,4 @@ struct Watch {
 struct Notify {
     /// A program and its arguments; the event comes on its standard input.
     command: Option<Vec<Text>>,
-}
-
-/// Where builds come from.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Source {
-    /// `owner/name` on GitHub.
-    repository: Option<String>,
-    /// Base URL of the API: GitHub, GitHub Enterprise, or a mirror.
-    api: Option<String>,
-    /// Base URL that stands in for `https://github.com/<repository>` when downloading.
-    mirror: Option<String>,
-    /// A folder of archives instead of any network.
-    directory: Option<String>,
-    /// The environment variable that holds a token for the API.
-    token_env: Option<String>,
 }

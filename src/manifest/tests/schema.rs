@@ -86,6 +86,12 @@ fn the_schema_refuses_what_the_decoder_refuses() {
         assert!(Manifest::parse(&texts(&manifest, &[])).is_err(), "{lines}");
         assert!(!validator.is_valid(&json_of(&manifest)), "{lines}");
     }
+    for number in ["0", "17", "-1", "three"] {
+        let manifest =
+            format!("version: 1\ninstances: {{}}\nsource: {{ parallel_downloads: {number} }}\n");
+        assert!(Manifest::parse(&texts(&manifest, &[])).is_err(), "{number}");
+        assert!(!validator.is_valid(&json_of(&manifest)), "{number}");
+    }
 }
 
 /// A schema with its `$ref` followed and the `null` of an optional field taken off.

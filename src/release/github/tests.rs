@@ -20,6 +20,7 @@ fn source(api: &Url) -> Source {
         mirror: None,
         directory: None,
         token_env: "LLAMA_ORCH_TEST_NO_SUCH_TOKEN".to_owned(),
+        parallel_downloads: 3,
     }
 }
 
