@@ -49,6 +49,7 @@
 
 pub mod apply;
 pub mod backend;
+pub mod binaries;
 pub mod desired;
 pub mod durable;
 pub mod history;
