@@ -6,6 +6,7 @@
 )]
 
 mod apply;
+mod binary;
 mod config;
 mod diagnostic;
 mod down;
@@ -95,6 +96,9 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Show what past passes did
     History(history::HistoryArgs),
+    /// Show, install and remove builds of llama.cpp
+    #[command(subcommand)]
+    Binary(binary::BinaryCommand),
     /// Show or check what the files say
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -246,6 +250,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Retry(args) => retry::run(&cli.global, args, &ui),
         Command::Logs(args) => logs::run(&cli.global, args, &ui),
         Command::History(args) => history::run(&cli.global, args, &ui),
+        Command::Binary(command) => binary::run(&cli.global, command, &ui),
         Command::Config(command) => config::run(&cli.global, command, &ui),
     };
     match result {

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use llama_orch::instance::InstanceName;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
-use llama_orch::{history, plan, status};
+use llama_orch::{binaries, history, plan, status};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -39,6 +39,10 @@ pub(crate) enum SchemaOf {
     Status,
     /// A line of history --json
     History,
+    /// binary list --json
+    BinaryList,
+    /// binary info --json
+    BinaryInfo,
 }
 
 pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u8, Failure> {
@@ -77,6 +81,8 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::Plan => plan::json::schema(),
                 SchemaOf::Status => status::schema(),
                 SchemaOf::History => history::schema(),
+                SchemaOf::BinaryList => binaries::list_schema(),
+                SchemaOf::BinaryInfo => binaries::info_schema(),
             };
             ui.data(serde_json::to_string_pretty(&schema).unwrap_or_default());
         }

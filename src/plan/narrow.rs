@@ -46,6 +46,16 @@ impl Plan {
         self
     }
 
+    /// Only the prunes, for whoever asked for nothing else. A build is pruned only where nothing that
+    /// was seen or is wanted uses it, so none of them needs a step that is left out.
+    #[must_use]
+    pub fn prunes(mut self) -> Self {
+        self.holds.clear();
+        self.blockers.clear();
+        self.keep_steps(|step| matches!(step.action, Action::Prune(_)));
+        self
+    }
+
     /// Drops steps, and those that need the success of a dropped one, which become holds.
     fn keep_steps(&mut self, keep: impl Fn(&Step) -> bool) {
         let mut dropped: BTreeMap<StepId, Subject> = BTreeMap::new();

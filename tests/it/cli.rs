@@ -1,6 +1,7 @@
 //! One file per verb, then what concerns several of them.
 
 mod apply;
+mod binary;
 mod config;
 mod down;
 mod history;

@@ -110,6 +110,14 @@ fn the_committed_schemas_are_the_generated_ones() {
             "history",
             include_str!("../../../docs/schemas/history.schema.json"),
         ),
+        (
+            "binary-list",
+            include_str!("../../../docs/schemas/binary-list.schema.json"),
+        ),
+        (
+            "binary-info",
+            include_str!("../../../docs/schemas/binary-info.schema.json"),
+        ),
     ] {
         let output = sandbox.run(&["config", "schema", of]);
         assert!(

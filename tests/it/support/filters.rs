@@ -7,6 +7,8 @@ pub(crate) fn bind(root: &str) -> insta::internals::SettingsBindDropGuard {
         (root, "[ROOT]"),
         (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "[UUID]"),
         (r"\b[0-9a-f]{64}\b", "[SHA256]"),
+        // The first characters of an id.
+        (r"\b[0-9a-f]{8}\b", "[ID]"),
         (r"\bpid \d+", "pid [PID]"),
         // The last columns of `status`, whose width follows the time.
         (r"(127\.0\.0\.1:)\d+ +\d+ (s|min) +", "$1[PORT]  [TIME]  "),

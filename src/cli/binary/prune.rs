@@ -1,0 +1,155 @@
+//! `binary prune`: a plan of nothing but prunes, carried out like any other.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use clap::Args;
+use llama_orch::backend::local::Local;
+use llama_orch::binaries::Uses;
+use llama_orch::desired::resolve::Terms;
+use llama_orch::instance::BinaryId;
+use llama_orch::plan::Plan;
+use llama_orch::plan::action::Action;
+use llama_orch::plan::json::PlanDocument;
+use llama_orch::plan::text::Line;
+use llama_orch::reconcile::{self, Loaded};
+
+use super::{ALONE, consent, count};
+use crate::cli::diagnostic::{Failure, Kind};
+use crate::cli::ui::Ui;
+use crate::cli::{Global, LockArgs, apply, runtime, text};
+
+/// Remove every build that nothing uses, but the newest few
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Keep so many of the newest unused builds, in place of `retention.keep`
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
+    /// Only show what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(short, long, conflicts_with = "dry_run")]
+    yes: bool,
+    /// Print the plan as JSON (`config schema plan` prints its schema)
+    #[arg(long, requires = "dry_run")]
+    json: bool,
+    #[command(flatten)]
+    lock: LockArgs,
+}
+
+pub(crate) fn run(global: &Global, args: &PruneArgs, ui: &Ui) -> Result<u8, Failure> {
+    let root = if args.dry_run {
+        global.find_root()?
+    } else {
+        global.writable_root()?
+    };
+    let pass_lock = (!args.dry_run)
+        .then(|| args.lock.take(&root, "binary prune"))
+        .transpose()?;
+    if pass_lock.is_some() {
+        Local::bare(&root).tidy()?;
+    }
+    let mut loaded = global.load(&root, ui)?;
+    if let Some(keep) = args.keep {
+        loaded.manifest.retention.keep = keep;
+    }
+    let terms = Terms {
+        prune: true,
+        ..ALONE
+    };
+    let backend = Local::new(&loaded, terms);
+    if pass_lock.is_some() {
+        backend.settle()?;
+    }
+    let runtime = runtime()?;
+    let source = loaded.source(terms);
+    let pass = runtime.block_on(reconcile::pass(&loaded, &source, &backend, terms));
+    let uses = Uses::of(Some(&pass.resolved.desired), &pass.observed);
+    refuse(&uses)?;
+    let plan = pass.plan.prunes();
+    if args.json {
+        let document = PlanDocument::from(&plan);
+        ui.data(serde_json::to_string_pretty(&document).unwrap_or_default());
+        return Ok(0);
+    }
+    ui.data(text::plan(
+        &plan,
+        ui.width(),
+        "every build is in use or kept",
+    ));
+    if global.verbose {
+        ui.data("");
+        for line in kept(&plan, &loaded, &uses) {
+            ui.data(line);
+        }
+    }
+    if args.dry_run || !plan.has_changes() {
+        return Ok(0);
+    }
+    let question = format!("\nRemove {}?", count(plan.steps().len(), "build"));
+    if !consent(args.yes, &question, ui)? {
+        ui.remark("nothing was changed");
+        return Ok(1);
+    }
+    let report = apply::carry_out(&runtime, &backend, &plan, "binary prune", &root, ui)?;
+    Ok(u8::from(!report.succeeded()))
+}
+
+/// Nothing is pruned where anything may still be in use.
+fn refuse(uses: &Uses) -> Result<(), Failure> {
+    if uses.unknown().is_empty() {
+        return Ok(());
+    }
+    let mut message =
+        "nothing is pruned, since it cannot be told which builds are in use".to_owned();
+    for unknown in uses.unknown() {
+        let instance = unknown.instance.as_deref().unwrap_or_default();
+        let _ = write!(message, "\n  `{instance}`: {}", unknown.why);
+    }
+    Err(Failure::new(Kind::Failed, message)
+        .hint("`llama-orch binary remove` takes single builds away"))
+}
+
+/// What stays, and why.
+fn kept(plan: &Plan, loaded: &Loaded, uses: &Uses) -> Vec<Line> {
+    let pruned: BTreeSet<BinaryId> = plan
+        .steps()
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::Prune(prune) => Some(prune.binary),
+            _ => None,
+        })
+        .collect();
+    loaded
+        .registry
+        .entries()
+        .iter()
+        .filter(|entry| !pruned.contains(&entry.id))
+        .map(|entry| {
+            let reasons: Vec<String> = uses
+                .of_entry(entry)
+                .iter()
+                .flat_map(|one| {
+                    let words = one.how.iter().map(|how| how.words());
+                    words
+                        .map(|words| format!("{} {words}", one.instance))
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            Line {
+                rune: ".",
+                verb: "kept",
+                subject: format!("{} {}", entry.version, entry.variant.short()),
+                detail: if entry.folder().is_err() {
+                    "its folder is not inside `bins/`".to_owned()
+                } else if reasons.is_empty() {
+                    let keep = loaded.manifest.retention.keep;
+                    format!("unused, and one of the {keep} newest")
+                } else {
+                    reasons.join(", ")
+                },
+            }
+        })
+        .collect()
+}
