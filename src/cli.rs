@@ -59,6 +59,10 @@ Exit codes:
 
 /// What can stand before any verb.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 struct Global {
     /// Work in this folder, the one of orchestrator.yaml
     #[arg(short = 'C', long, global = true, value_name = "DIR", env = root::VARIABLE)]

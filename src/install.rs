@@ -13,8 +13,11 @@
 
 mod archive;
 mod build;
+pub mod cache;
 mod check;
+mod download;
 mod error;
+mod fetch;
 mod receive;
 mod recover;
 mod staging;
@@ -24,17 +27,23 @@ mod system;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use camino::Utf8Path;
 
 pub use archive::ArchiveError;
 pub use check::CheckError;
+pub use download::Pause;
 pub use error::InstallError;
+pub use fetch::{FetchRequest, fetch_unverified};
 pub use recover::{Recovered, recover, uninstall};
 
 use build::Build;
-use receive::Received;
+use cache::Partial;
+use futures_util::future::try_join_all;
+use receive::{Reception, Verified};
 use staging::Staging;
+use tokio::sync::Semaphore;
 
 use crate::desired::{ArchiveOrigin, WantedBinary};
 use crate::durable::{self, FileError};
@@ -63,6 +72,8 @@ pub struct InstallRequest<'a> {
     pub host: Option<&'a Host>,
     /// Whether the source is llama.cpp's own, whose builds must report the number of their tag.
     pub official: bool,
+    /// How many archives may be received at once, by all who share it.
+    pub slots: &'a Semaphore,
 }
 
 /// What an install is doing.
@@ -72,13 +83,13 @@ pub enum Progress {
     Waiting,
     /// Bytes come in.
     Receiving {
-        /// The archive's file name.
-        archive: String,
-        /// Bytes so far.
+        /// Bytes of all its archives so far.
         bytes: u64,
-        /// Bytes in all, where known.
+        /// Bytes of all its archives, where known.
         total: Option<u64>,
     },
+    /// A connection broke, or the source asked to come again later.
+    Pausing(Pause),
     /// Everything is there; it is being checked and made to last.
     Checking,
 }
@@ -134,11 +145,7 @@ pub async fn install<S: ReleaseSource>(
         return Ok(installed);
     }
     check_space(request)?;
-    let mut verified = Vec::new();
-    for (number, archive) in request.binary.archives.iter().enumerate() {
-        let received = Received::receive(archive, number, &staging, source, progress).await?;
-        verified.push(blocking(move || received.verify()).await?);
-    }
+    let verified = receive_all(request, source, &staging, progress).await?;
     kill_point::reached("install.verified");
     progress(Progress::Checking);
     let location = request
@@ -153,12 +160,16 @@ pub async fn install<S: ReleaseSource>(
         matches!(archive.origin, ArchiveOrigin::Release(_))
     };
     let strict = request.official && binary.archives.first().is_some_and(is_release);
+    let (verified, partials): (Vec<_>, Vec<_>) = verified.into_iter().unzip();
     blocking(move || {
         let build = Build::assemble(verified)?;
         kill_point::reached("install.unpacked");
         let mut checked = build.check(&binary, host.as_ref(), strict)?;
         let remarks = std::mem::take(&mut checked.remarks);
         let entry = checked.commit(&binary, &bins, &location, &staging)?;
+        for partial in partials {
+            partial.remove()?;
+        }
         Ok(Installed {
             outcome: Outcome::Installed,
             entry,
@@ -166,6 +177,47 @@ pub async fn install<S: ReleaseSource>(
         })
     })
     .await
+}
+
+/// Receives the archives of a build beside each other.
+async fn receive_all<S: ReleaseSource>(
+    request: &InstallRequest<'_>,
+    source: &S,
+    staging: &Arc<Staging>,
+    progress: OnProgress<'_>,
+) -> Result<Vec<(Verified, Partial)>, InstallError> {
+    let archives = &request.binary.archives;
+    let total = archives
+        .iter()
+        .try_fold(0, |sum: u64, archive| sum.checked_add(archive.size?));
+    let counts: Vec<AtomicU64> = archives.iter().map(|_| AtomicU64::new(0)).collect();
+    let on_pause = |pause| progress(Progress::Pausing(pause));
+    let on_waiting = || progress(Progress::Waiting);
+    let tell = |number: usize, bytes| {
+        counts[number].store(bytes, Ordering::Relaxed);
+        let bytes = counts.iter().map(|count| count.load(Ordering::Relaxed));
+        progress(Progress::Receiving {
+            bytes: bytes.sum(),
+            total,
+        });
+    };
+    let receiving = archives.iter().enumerate().map(|(number, archive)| {
+        let tell = &tell;
+        let (on_pause, on_waiting) = (&on_pause, &on_waiting);
+        async move {
+            // Before a slot is taken: whoever is waited for may need one.
+            let partial = Partial::enter(request.bins, archive.digest, on_waiting).await?;
+            let reception = Reception {
+                source,
+                bins: request.bins,
+                slots: request.slots,
+                on_bytes: &move |bytes| tell(number, bytes),
+                on_pause,
+            };
+            reception.receive(archive, number, staging, partial).await
+        }
+    });
+    try_join_all(receiving).await
 }
 
 /// Does something that takes its time without holding up the runtime.

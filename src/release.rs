@@ -8,7 +8,7 @@ pub mod directory;
 mod fixtures;
 pub mod github;
 pub mod host;
-mod http;
+pub(crate) mod http;
 pub mod source;
 pub mod variant;
 

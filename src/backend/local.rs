@@ -16,6 +16,7 @@ mod verdict;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{ActionError, Backend, Progress};
@@ -50,6 +51,8 @@ pub struct Local {
     secrets: BTreeMap<String, String>,
     /// Whether the source is llama.cpp's own.
     official: bool,
+    /// How many archives are received at once.
+    slots: Semaphore,
 }
 
 impl Local {
@@ -61,6 +64,7 @@ impl Local {
             salt: loaded.machine.salt(),
             secrets: facts::secrets(&loaded.manifest, &loaded.machine.salt()),
             official: loaded.manifest.source.is_official(),
+            slots: Semaphore::new(loaded.manifest.source.parallel_downloads),
         }
     }
 
@@ -72,6 +76,7 @@ impl Local {
             salt: Salt::new(""),
             secrets: BTreeMap::new(),
             official: false,
+            slots: Semaphore::new(1),
         }
     }
 

@@ -49,6 +49,10 @@ pub struct Known<'a> {
 
 /// What a run may and may not do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a permission of its own, as it is typed"
+)]
 pub struct Terms {
     /// The lock may not be extended.
     pub locked: bool,

@@ -19,7 +19,7 @@ use crate::desired::{ArchiveOrigin, WantedBinary};
 use crate::durable;
 use crate::kill_point;
 use crate::registry::{Checksum, Companion, Entry, Registry};
-use crate::release::host::{Host, Libc};
+use crate::release::host::Host;
 
 /// A build's folder, complete and unchecked.
 pub(super) struct Build {
@@ -137,11 +137,6 @@ impl Build {
             (Some(_), None) => true,
             (None, _) => false,
         };
-        let libc = host
-            .filter(|_| !is_foreign)
-            .map_or(Libc::Unknown, |host| host.libc);
-        let needs = check::needs(&self.root, &inventory.executables, libc, strict)?;
-        self.remarks.extend(needs);
         if let Some(parts) = parts.filter(|_| is_foreign) {
             let (os, arch) = (parts.os, parts.arch);
             self.remarks

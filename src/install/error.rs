@@ -2,7 +2,7 @@
 
 use std::io;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::archive::ArchiveError;
 use super::check::CheckError;
@@ -17,8 +17,37 @@ use crate::release::source::SourceError;
 #[non_exhaustive]
 pub enum InstallError {
     /// The source does not have it, or cannot be reached.
-    #[error(transparent)]
-    Source(#[from] SourceError),
+    #[error("cannot fetch `{name}`")]
+    NotOpened {
+        /// The archive.
+        name: String,
+        /// Where a person can put it.
+        place: Option<Utf8PathBuf>,
+        /// Why not.
+        source: Box<SourceError>,
+    },
+    /// What the source has under its name was another archive each time it was asked.
+    #[error("`{name}` changed at its source while it was received, again and again")]
+    Unsteady {
+        /// The archive.
+        name: String,
+    },
+    /// What comes cannot be written down.
+    #[error("cannot keep what comes of `{name}`")]
+    Keep {
+        /// The archive.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The disk is full.
+    #[error("the disk is full: cannot write `{path}`")]
+    DiskFull {
+        /// The file that was being written.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// It was registered by hand and is gone.
     #[error("the build was registered by hand, and there is no archive to install it from")]
     NothingToFetch,
@@ -160,13 +189,41 @@ fn of_text(expected: Option<u64>) -> String {
 }
 
 impl InstallError {
+    /// That a file cannot be written, and whether that is for want of space.
+    pub(super) fn write(path: &Utf8Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::DiskFull { path, source }
+            }
+            _ => Self::Write { path, source },
+        }
+    }
+
+    /// Whether nothing is wrong but that the release source is out of reach.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::NotOpened { source, .. } if source.is_transient())
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Source(error) => error.hint(),
+            Self::NotOpened { source, .. } => source.hint(),
+            Self::Unsteady { .. } => Some("run it again in a few minutes".to_owned()),
             Self::Registry(error) => error.hint(),
             Self::File(error) => error.hint(),
-            Self::Cut { .. } => Some("run `llama-orch apply` again".to_owned()),
+            Self::Cut { .. } => Some(
+                "run it again: what has come is kept in `bins/.cache`, and it goes on from there"
+                    .to_owned(),
+            ),
+            Self::Keep { source, .. }
+                if !matches!(
+                    source.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+            {
+                None
+            }
             Self::OtherSize { .. } | Self::OtherBytes { .. } => Some(
                 "a proxy or mirror may have changed it, or the release was replaced after it was locked; pin another build, or compare with the release's own page"
                     .to_owned(),
@@ -174,8 +231,11 @@ impl InstallError {
             Self::Archive { source: ArchiveError::MangledLinks { .. }, .. } => {
                 Some("pin another build; b9163 and those after b9169 are whole".to_owned())
             }
-            Self::Check(error) => error.hint(),
-            Self::NoSpace { .. } => {
+            Self::Check(CheckError::Failed { .. } | CheckError::CannotRun { .. }) => Some(
+                "the build may need a newer system or a driver that is not here; pin another variant, such as `cpu`"
+                    .to_owned(),
+            ),
+            Self::NoSpace { .. } | Self::DiskFull { .. } | Self::Keep { .. } => {
                 Some("`llama-orch apply --prune` removes builds nothing uses".to_owned())
             }
             Self::Occupied { path } => {
@@ -189,6 +249,7 @@ impl InstallError {
             | Self::Archive { .. }
             | Self::NoServer { .. }
             | Self::SeveralServers { .. }
+            | Self::Check(_)
             | Self::Read { .. }
             | Self::Write { .. }
             | Self::OutsideBins(_)
@@ -200,8 +261,9 @@ impl InstallError {
     /// Whether trying again later could help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Source(error) => error.is_transient(),
+            Self::NotOpened { source, .. } => source.is_transient(),
             Self::Cut { .. }
+            | Self::Unsteady { .. }
             | Self::Registry(RegistryError::Busy { .. })
             | Self::Stopped { .. } => true,
             Self::NothingToFetch
@@ -214,6 +276,8 @@ impl InstallError {
             | Self::Check(_)
             | Self::Read { .. }
             | Self::Write { .. }
+            | Self::Keep { .. }
+            | Self::DiskFull { .. }
             | Self::NoSpace { .. }
             | Self::Occupied { .. }
             | Self::OtherBuild { .. }

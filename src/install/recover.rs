@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{InstallError, METADATA, staging};
+use super::{InstallError, METADATA, cache, staging};
 use crate::durable::{self, FileError};
 use crate::instance::BinaryId;
 use crate::kill_point;
@@ -40,6 +40,7 @@ pub fn recover(bins: &Utf8Path) -> Result<Recovered, InstallError> {
         .iter()
         .filter_map(|entry| entry.folder().ok())
         .collect();
+    cache::tidy(bins, |digest| registry.of_digest(digest).next().is_some())?;
     let failed = |source| FileError::Read {
         path: bins.to_owned(),
         source,

@@ -1,12 +1,12 @@
 //! The few calls of an install that each operating system spells differently.
 
-pub(super) use os::{create, flush, free_bytes, symlink};
+pub(super) use os::{create, flush, free_bytes, is_at, symlink};
 
 #[cfg(unix)]
 mod os {
     use std::fs::{File, OpenOptions};
     use std::io;
-    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 
     use camino::Utf8Path;
 
@@ -18,6 +18,18 @@ mod os {
             .create_new(true)
             .mode(mode)
             .open(path)
+    }
+
+    /// Whether an open file is still the one at this path.
+    pub(in crate::install) fn is_at(file: &File, path: &Utf8Path) -> io::Result<bool> {
+        match std::fs::symlink_metadata(path) {
+            Ok(there) => {
+                let here = file.metadata()?;
+                Ok((there.dev(), there.ino()) == (here.dev(), here.ino()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(in crate::install) fn symlink(target: &str, at: &Utf8Path) -> io::Result<()> {
@@ -53,6 +65,11 @@ mod os {
     /// Creates a file that must not be there yet.
     pub(in crate::install) fn create(path: &Utf8Path, _executable: bool) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).open(path)
+    }
+
+    /// A file that is open cannot be removed or renamed here.
+    pub(in crate::install) fn is_at(_file: &File, _path: &Utf8Path) -> io::Result<bool> {
+        Ok(true)
     }
 
     pub(in crate::install) fn symlink(target: &str, at: &Utf8Path) -> io::Result<()> {

@@ -13,7 +13,7 @@ use super::*;
 use crate::desired::WantedArchive;
 use crate::instance::BinaryId;
 use crate::release::directory::Directory;
-use crate::release::source::{Network, Opened, Pieces, Resume};
+use crate::release::source::{Network, Opened, Patience, Pieces, Resume, Validator};
 use crate::release::{Arch, Digest, Os, Tag, Variant};
 use pack::{Pack, SERVER};
 
@@ -64,22 +64,34 @@ impl Sandbox {
         source: &impl ReleaseSource,
         progress: OnProgress<'_>,
     ) -> Result<Installed, InstallError> {
-        let host = Host::bare(Os::Linux, Arch::X64);
+        let host = Host {
+            os: Os::Linux,
+            arch: Arch::X64,
+            accelerators: crate::release::host::Accelerators::default(),
+        };
         let request = InstallRequest {
             binary,
             bins: &self.bins,
             host: Some(&host),
             official: true,
+            slots: &Semaphore::new(1),
         };
         runtime().block_on(install(&request, source, progress))
     }
 
     /// What lies in `bins`, locks and our own files aside.
     pub(super) fn litter(&self) -> Vec<String> {
-        let ours = ["registry.json", "registry.lock", ".gitignore", ".staging"];
+        let ours = [
+            "registry.json",
+            "registry.lock",
+            ".gitignore",
+            ".staging",
+            ".cache",
+        ];
         let mut names = names(&self.bins);
         names.retain(|name| !ours.contains(&name.as_str()));
         names.extend(names_of_staging(&self.bins));
+        names.extend(super::tests::names(&cache::folder(&self.bins)));
         names
     }
 }
@@ -542,9 +554,7 @@ fn progress_ends_with_every_byte_and_the_check() {
 
     let told = told.into_inner().expect("no panic");
     let size = bytes.len() as u64;
-    let archive = binary.archives[0].name.clone();
     let last = Progress::Receiving {
-        archive,
         bytes: size,
         total: Some(size),
     };
@@ -591,6 +601,13 @@ impl ReleaseSource for Wire {
         panic!("an install asks nothing")
     }
 
+    fn patience(&self) -> Patience {
+        Patience {
+            delay: std::time::Duration::from_millis(1),
+            ..Patience::default()
+        }
+    }
+
     fn location(&self, archive: &WantedArchive) -> String {
         format!("https://example.org/{}", archive.name)
     }
@@ -618,7 +635,10 @@ impl ReleaseSource for Wire {
         Ok(Opened::Stream {
             from: 0,
             total: self.length,
-            validator: None,
+            validator: match self.ending {
+                Ending::Silence => Some(Validator::Etag("\"one\"".to_owned())),
+                Ending::End | Ending::Error => None,
+            },
             pieces,
         })
     }
@@ -693,7 +713,7 @@ fn a_source_that_announces_another_size_is_not_read() {
 }
 
 #[test]
-fn an_install_that_is_given_up_leaves_nothing() {
+fn an_install_that_is_given_up_leaves_what_it_can_go_on_from() {
     let sandbox = Sandbox::new();
     let bytes = Pack::release().tar_gz();
     let binary = sandbox.publish("llama-b9001-bin-ubuntu-x64.tar.gz", &bytes);
@@ -705,6 +725,7 @@ fn an_install_that_is_given_up_leaves_nothing() {
         bins: &sandbox.bins,
         host: None,
         official: true,
+        slots: &Semaphore::new(1),
     };
     let stalled = Wire {
         ending: Ending::Silence,
@@ -726,7 +747,11 @@ fn an_install_that_is_given_up_leaves_nothing() {
     });
     // The thread that writes ends when nothing more can come.
     drop(runtime);
-    assert_eq!(sandbox.litter(), Vec::<String>::new());
+    let digest = binary.archives[0].digest;
+    assert_eq!(
+        sandbox.litter(),
+        [format!("{digest}.json"), format!("{digest}.partial")]
+    );
     assert!(!recover(&sandbox.bins).expect("looked").busy);
 }
 

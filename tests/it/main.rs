@@ -9,6 +9,9 @@
 #![expect(clippy::print_stdout, reason = "says which tests were skipped")]
 
 mod cli;
+#[path = "../support/fault_server.rs"]
+mod fault_server;
+mod faults;
 mod purity;
 mod scenarios;
 mod support;

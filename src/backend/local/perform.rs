@@ -14,7 +14,7 @@ use super::{Local, lock_instance, read_record, read_state, settled};
 use crate::backend::{ActionError, Progress};
 use crate::desired::{ArchiveOrigin, WantedBinary};
 use crate::durable::{self, FileLock};
-use crate::install::{self, InstallError, InstallRequest};
+use crate::install::{self, InstallRequest};
 use crate::instance::folder::InstanceFolder;
 use crate::instance::record::{Assignment, Record, RecordedLaunch};
 use crate::instance::state::Role;
@@ -82,9 +82,11 @@ impl Local {
             bins: &bins,
             host: host.as_ref(),
             official: self.official && from_release,
+            slots: &self.slots,
         };
         let told = |told: install::Progress| match told {
-            install::Progress::Receiving { bytes, total, .. } => progress.received(bytes, total),
+            install::Progress::Receiving { bytes, total } => progress.received(bytes, total),
+            install::Progress::Pausing(pause) => progress.remark(&pause.to_string()),
             install::Progress::Waiting => progress.phase("waiting for another install"),
             install::Progress::Checking => progress.phase("checking"),
         };
@@ -96,8 +98,7 @@ impl Local {
                 Ok(())
             }
             Err(error) => {
-                let unreachable =
-                    matches!(&error, InstallError::Source(source) if source.is_transient());
+                let unreachable = error.is_unreachable();
                 let hint = error.hint();
                 Err(ActionError::Failed {
                     what: what(),

@@ -18,6 +18,11 @@ impl Attempts {
         Self { patience, made: 0 }
     }
 
+    /// Something came: failures are counted from here on.
+    pub(crate) const fn progressed(&mut self) {
+        self.made = 0;
+    }
+
     /// How long to wait before the attempt after this failure; `None` to give up. Where the server
     /// says when to come again, never sooner.
     pub(crate) fn after(&mut self, error: &SourceError, now: Timestamp) -> Option<Duration> {
@@ -36,7 +41,7 @@ impl Attempts {
 
     /// The pause after one more failure: growing, and never quite the same for two who failed
     /// together.
-    fn pause(&mut self) -> Option<Duration> {
+    pub(crate) fn pause(&mut self) -> Option<Duration> {
         self.made += 1;
         if self.made >= self.patience.attempts {
             return None;
@@ -81,6 +86,8 @@ mod tests {
         for pair in pauses.windows(2) {
             assert!(pair[0] <= pair[1], "{pauses:?}");
         }
+        attempts.progressed();
+        assert!(attempts.after(&unavailable(), now).is_some());
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! stream that says where it begins. Whether that fits what is there already is for the caller to
 //! compare.
 
+use std::io;
+
 use camino::Utf8PathBuf;
 use futures_util::StreamExt as _;
 use reqwest::header::{
@@ -108,11 +110,9 @@ fn stream(
         });
     }
     let validator = validator_of(&response);
-    let pieces = response.bytes_stream().map(|piece| {
-        piece
-            .map(Vec::from)
-            .map_err(|error| std::io::Error::other(error.without_url()))
-    });
+    let pieces = response
+        .bytes_stream()
+        .map(|piece| piece.map(Vec::from).map_err(|error| broken(&error)));
     Ok(Opened::Stream {
         from,
         total,
@@ -121,7 +121,20 @@ fn stream(
     })
 }
 
-/// What tells this version of a file from others. A weak ETag does not (RFC 9110, 13.1.5), and is
+/// Why no more comes. The layers between the connection and here all say the same of it, and only
+/// the lowest one says what it was.
+fn broken(error: &reqwest::Error) -> io::Error {
+    if error.is_timeout() {
+        return io::Error::new(io::ErrorKind::TimedOut, "nothing came for too long");
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    io::Error::other(format!("the connection broke: {cause}"))
+}
+
+/// What tells this version of a file from others. A weak `ETag` does not (RFC 9110, 13.1.5), and is
 /// as good as none.
 fn validator_of(response: &Response) -> Option<Validator> {
     let text = |name| {
