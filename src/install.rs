@@ -38,7 +38,7 @@ pub use error::InstallError;
 pub use fetch::{FetchRequest, fetch_unverified};
 pub use recover::{Recovered, recover, uninstall};
 
-use build::Build;
+use build::{Build, Origin};
 use cache::Partial;
 use futures_util::future::try_join_all;
 use receive::{Reception, Verified};
@@ -74,6 +74,8 @@ pub struct InstallRequest<'a> {
     pub official: bool,
     /// How many archives may be received at once, by all who share it.
     pub slots: &'a Semaphore,
+    /// Whether nobody but the archive itself said what it must hash to, which is written down.
+    pub unverified: bool,
 }
 
 /// What an install is doing.
@@ -155,7 +157,7 @@ pub async fn install<S: ReleaseSource>(
         .map(|archive| source.location(archive));
     let location = location.unwrap_or_default();
     let (binary, bins) = (request.binary.clone(), request.bins.to_owned());
-    let host = request.host.cloned();
+    let (host, unverified) = (request.host.cloned(), request.unverified);
     let is_release = |archive: &crate::desired::WantedArchive| {
         matches!(archive.origin, ArchiveOrigin::Release(_))
     };
@@ -166,7 +168,11 @@ pub async fn install<S: ReleaseSource>(
         kill_point::reached("install.unpacked");
         let mut checked = build.check(&binary, host.as_ref(), strict)?;
         let remarks = std::mem::take(&mut checked.remarks);
-        let entry = checked.commit(&binary, &bins, &location, &staging)?;
+        let origin = Origin {
+            location,
+            unverified,
+        };
+        let entry = checked.commit(&binary, &bins, origin, &staging)?;
         for partial in partials {
             partial.remove()?;
         }

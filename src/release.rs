@@ -7,6 +7,7 @@ pub mod directory;
 #[cfg(test)]
 mod fixtures;
 pub mod github;
+pub mod given;
 pub mod host;
 pub(crate) mod http;
 pub mod source;

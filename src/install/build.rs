@@ -27,6 +27,14 @@ pub(super) struct Build {
     remarks: Vec<String>,
 }
 
+/// Where a build came from.
+pub(super) struct Origin {
+    /// Where its archive lay.
+    pub(super) location: String,
+    /// Whether nothing but the archive itself said what it must hash to.
+    pub(super) unverified: bool,
+}
+
 /// A build that may be used.
 pub(super) struct Checked {
     root: Utf8PathBuf,
@@ -181,10 +189,10 @@ impl Checked {
         self,
         binary: &WantedBinary,
         bins: &Utf8Path,
-        location: &str,
+        origin: Origin,
         staging: &Staging,
     ) -> Result<Entry, InstallError> {
-        let entry = self.entry(binary, location);
+        let entry = self.entry(binary, origin);
         durable::write_json(&self.root.join(METADATA), &entry)?;
         let place = bins.join(&entry.path);
         let failed = |source| InstallError::Write {
@@ -204,7 +212,7 @@ impl Checked {
         Ok(entry)
     }
 
-    fn entry(&self, binary: &WantedBinary, location: &str) -> Entry {
+    fn entry(&self, binary: &WantedBinary, origin: Origin) -> Entry {
         let server = binary.archives.first();
         let tag = server.and_then(|archive| match &archive.origin {
             ArchiveOrigin::Release(tag) => Some(tag.to_string()),
@@ -214,7 +222,7 @@ impl Checked {
             id: binary.id,
             version: binary.build.to_string(),
             variant: binary.variant.clone(),
-            download_url: Some(location.to_owned()),
+            download_url: Some(origin.location),
             sha256: binary.digest().map(Checksum::Sha256),
             installed_at: Some(Timestamp::now().to_string()),
             path: binary.id.to_string(),
@@ -223,7 +231,7 @@ impl Checked {
             github_release_info: tag.map(|tag| json!({ "tag_name": tag })),
             aliases: Vec::new(),
             companions: companions(binary),
-            unverified: false,
+            unverified: origin.unverified,
             files_sha256: None,
             damage: None,
             other: serde_json::Map::new(),

@@ -75,6 +75,7 @@ impl Sandbox {
             host: Some(&host),
             official: true,
             slots: &Semaphore::new(1),
+            unverified: false,
         };
         runtime().block_on(install(&request, source, progress))
     }
@@ -726,6 +727,7 @@ fn an_install_that_is_given_up_leaves_what_it_can_go_on_from() {
         host: None,
         official: true,
         slots: &Semaphore::new(1),
+        unverified: false,
     };
     let stalled = Wire {
         ending: Ending::Silence,

@@ -18,6 +18,7 @@ use llama_orch::instance::BinaryId;
 use llama_orch::manifest::Source;
 use llama_orch::registry::Registry;
 use llama_orch::release::github::GitHub;
+use llama_orch::release::given::Given;
 use llama_orch::release::host::Host;
 use llama_orch::release::source::{Network, Patience};
 use llama_orch::release::{Digest, Tag, Variant};
@@ -108,6 +109,7 @@ impl World {
             host: host.as_ref(),
             official: true,
             slots: &Semaphore::new(3),
+            unverified: false,
         };
         runtime().block_on(install(&request, &self.source(), told))
     }
@@ -510,6 +512,32 @@ fn a_file_put_into_the_cache_by_hand_is_read_in_place_of_a_download() {
 }
 
 #[test]
+fn an_archive_at_hand_is_read_in_place_of_a_download_and_verified_like_one() {
+    for (content, ends) in [(release(BUILD), true), (release(BUILD + 1), false)] {
+        let world = World::new();
+        let file = world.bins.with_file_name(&world.binary.archives[0].name);
+        std::fs::write(&file, content).expect("written");
+        let source = world.source();
+        let given = Given::new(vec![file.clone()], &source);
+        let host = Host::detect();
+        let request = InstallRequest {
+            binary: &world.binary,
+            bins: &world.bins,
+            host: host.as_ref(),
+            official: true,
+            slots: &Semaphore::new(1),
+            unverified: false,
+        };
+        let installed = runtime().block_on(install(&request, &given, &|_| ()));
+        assert_eq!(installed.is_ok(), ends, "{installed:?}");
+        if let Ok(installed) = installed {
+            assert_eq!(installed.entry.download_url, Some(file.into_string()));
+        }
+        assert!(world.server.asked().is_empty());
+    }
+}
+
+#[test]
 fn an_archive_without_a_digest_is_fetched_once_and_then_held_to_what_it_was() {
     let world = World::new();
     world.server.fail(&world.path, &[Fault::Cut(5_000)]);
@@ -549,6 +577,7 @@ fn two_that_install_the_same_build_at_once_fetch_it_once_and_agree_on_its_id() {
                     host: host.as_ref(),
                     official: true,
                     slots: &Semaphore::new(1),
+                    unverified: false,
                 };
                 let installed = runtime().block_on(install(&request, &world.source(), &|_| ()));
                 installed.expect("installed").entry.id

@@ -83,6 +83,7 @@ impl Local {
             host: host.as_ref(),
             official: self.official && from_release,
             slots: &self.slots,
+            unverified: false,
         };
         let told = |told: install::Progress| match told {
             install::Progress::Receiving { bytes, total } => progress.received(bytes, total),
