@@ -40,7 +40,6 @@ pub fn recover(bins: &Utf8Path) -> Result<Recovered, InstallError> {
         .iter()
         .filter_map(|entry| entry.folder().ok())
         .collect();
-    cache::tidy(bins, |digest| registry.of_digest(digest).next().is_some())?;
     let failed = |source| FileError::Read {
         path: bins.to_owned(),
         source,
@@ -63,6 +62,8 @@ pub fn recover(bins: &Utf8Path) -> Result<Recovered, InstallError> {
             None => recovered.strangers.push(folder),
         }
     }
+    let registry = Registry::load(bins)?;
+    cache::tidy(bins, |digest| registry.of_digest(digest).next().is_some())?;
     Ok(recovered)
 }
 

@@ -9,6 +9,9 @@
     reason = "looks at processes and files from outside, and sets a root up"
 )]
 
+#[path = "../support/fault_server.rs"]
+mod fault_server;
+mod fetching;
 mod sandbox;
 
 use std::time::Duration;

@@ -60,15 +60,28 @@ impl Sandbox {
         std::fs::write(self.root.join(name), text).expect("written");
     }
 
-    /// Packs a build that loads long enough for a gate to be seen running, with more faults.
-    pub(crate) fn publish(&self, build: u32, faults: &str) {
+    /// Replaces a part of the manifest.
+    pub(crate) fn edit(&self, old: &str, new: &str) {
+        let path = self.root.join("orchestrator.yaml");
+        let text = std::fs::read_to_string(&path).expect("it was written");
+        assert!(text.contains(old), "{old} in {text}");
+        self.write("orchestrator.yaml", &text.replace(old, new));
+    }
+
+    /// The name of a build's archive.
+    pub(crate) fn archive(build: u32) -> String {
         let platform = match (std::env::consts::OS, std::env::consts::ARCH) {
             ("linux", "aarch64") => "ubuntu-arm64",
             ("macos", "x86_64") => "macos-x64",
             ("macos", _) => "macos-arm64",
             _ => "ubuntu-x64",
         };
-        let name = format!("llama-b{build}-bin-{platform}.tar.gz");
+        format!("llama-b{build}-bin-{platform}.tar.gz")
+    }
+
+    /// Packs a build that loads long enough for a gate to be seen running, with more faults.
+    pub(crate) fn publish(&self, build: u32, faults: &str) {
+        let name = Self::archive(build);
         let file = std::fs::File::create(self.root.join("releases").join(name)).expect("created");
         let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::none()));
         let home = format!("llama-b{build}");
@@ -121,13 +134,7 @@ instances:
     /// Lets the launches to come count as proven as soon as they are up, so that what ran before
     /// is not kept for a rollback.
     pub(crate) fn prove_at_once(&self) {
-        let path = self.root.join("orchestrator.yaml");
-        let text = std::fs::read_to_string(&path).expect("it was written");
-        let proven = "min_healthy: 0, prove_after: 0 }";
-        self.write(
-            "orchestrator.yaml",
-            &text.replace("min_healthy: 0 }", proven),
-        );
+        self.edit("min_healthy: 0 }", "min_healthy: 0, prove_after: 0 }");
     }
 
     fn port(&self, name: &str) -> u16 {

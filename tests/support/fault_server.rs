@@ -1,5 +1,9 @@
 //! A web server on loopback that does what real ones do badly: each request to a path takes the
 //! next fault that was set for it. It remembers what it was asked, and how many bytes it sent.
+//!
+//! Included by each test binary that needs it, which uses its own part of it.
+
+#![allow(dead_code, reason = "no test binary needs all of it")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead as _, BufReader, Write as _};
