@@ -56,6 +56,7 @@ pub mod history;
 pub mod install;
 pub mod instance;
 pub mod kill_point;
+mod linkage;
 pub mod lock;
 pub mod manifest;
 pub mod observed;

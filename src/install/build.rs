@@ -19,7 +19,7 @@ use crate::desired::{ArchiveOrigin, WantedBinary};
 use crate::durable;
 use crate::kill_point;
 use crate::registry::{Checksum, Companion, Entry, Registry};
-use crate::release::host::Host;
+use crate::release::host::{Host, Libc};
 
 /// A build's folder, complete and unchecked.
 pub(super) struct Build {
@@ -145,6 +145,11 @@ impl Build {
             (Some(_), None) => true,
             (None, _) => false,
         };
+        let libc = host
+            .filter(|_| !is_foreign)
+            .map_or(Libc::Unknown, |host| host.libc);
+        let needs = check::needs(&self.root, &inventory.executables, libc, strict)?;
+        self.remarks.extend(needs);
         if let Some(parts) = parts.filter(|_| is_foreign) {
             let (os, arch) = (parts.os, parts.arch);
             self.remarks

@@ -1,6 +1,7 @@
 //! What must be true of an unpacked build before anybody may use it: its links lead somewhere
-//! inside, and its server runs and is the build it is said to be.
+//! inside, what it needs is there, and its server runs and is the build it is said to be.
 
+mod needs;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +13,10 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::archive::ArchiveError;
+use crate::release::host::Glibc;
 use crate::release::{BuildName, Tag};
+
+pub(super) use needs::needs;
 
 /// How long `llama-server --version` may take. It loads a gigabyte of libraries from a cold disk.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -31,6 +35,32 @@ const MAX_OUTPUT: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
+    /// A library that comes with every whole build is not in this one.
+    #[error("`{file}` needs `{library}`, which is not beside it")]
+    MissingLibrary {
+        /// The program or library that needs it, relative to the build's folder.
+        file: String,
+        /// What it needs.
+        library: String,
+    },
+    /// It was built on a newer system than this one.
+    #[error("`{file}` needs glibc {needs}, and this machine has {}", needs::glibc_text(*.has))]
+    OldGlibc {
+        /// The program or library that needs it, relative to the build's folder.
+        file: String,
+        /// The oldest version that has all it uses.
+        needs: Glibc,
+        /// This machine's; `None` where its C library is another one.
+        has: Option<Glibc>,
+    },
+    /// The server's file is no program.
+    #[error("cannot read `{file}` as a program")]
+    Damaged {
+        /// The file's name.
+        file: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The program cannot be started at all.
     #[error("cannot run `{program} --version`")]
     CannotRun {
@@ -73,6 +103,43 @@ pub enum CheckError {
         /// The end of what it said.
         said: String,
     },
+}
+
+impl CheckError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::MissingLibrary { library, .. } if needs::is_of_cuda(library) => {
+                "the CUDA runtime comes in the `cudart-` archive of the same build; pin a build that was published with it"
+                    .to_owned()
+            }
+            Self::MissingLibrary { .. } | Self::Damaged { .. } => {
+                "the build was published incomplete; pin another one".to_owned()
+            }
+            Self::OldGlibc { .. } => {
+                "pin a variant or a build that was made on an older system".to_owned()
+            }
+            Self::Failed { said, .. } => match missing_library(said) {
+                Some(library) => {
+                    format!("install the package of this system that has `{library}`, and try again")
+                }
+                None => Self::OF_THE_SYSTEM.to_owned(),
+            },
+            Self::CannotRun { .. } => Self::OF_THE_SYSTEM.to_owned(),
+            Self::Endless { .. } | Self::OtherBuild { .. } | Self::NoNumber { .. } => return None,
+        })
+    }
+
+    const OF_THE_SYSTEM: &str = "the build may need a newer system or a driver that is not here; pin another variant, such as `cpu`";
+}
+
+/// The library that the loader of Linux did not find: `libgomp.so.1` in `llama-server: error while
+/// loading shared libraries: libgomp.so.1: cannot open shared object file`.
+fn missing_library(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("error while loading shared libraries: ")?;
+    let (library, why) = rest.split_once(": ")?;
+    why.starts_with("cannot open shared object file")
+        .then_some(library)
 }
 
 /// What is in a build's folder.

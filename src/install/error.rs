@@ -231,10 +231,7 @@ impl InstallError {
             Self::Archive { source: ArchiveError::MangledLinks { .. }, .. } => {
                 Some("pin another build; b9163 and those after b9169 are whole".to_owned())
             }
-            Self::Check(CheckError::Failed { .. } | CheckError::CannotRun { .. }) => Some(
-                "the build may need a newer system or a driver that is not here; pin another variant, such as `cpu`"
-                    .to_owned(),
-            ),
+            Self::Check(error) => error.hint(),
             Self::NoSpace { .. } | Self::DiskFull { .. } | Self::Keep { .. } => {
                 Some("`llama-orch apply --prune` removes builds nothing uses".to_owned())
             }
@@ -249,7 +246,6 @@ impl InstallError {
             | Self::Archive { .. }
             | Self::NoServer { .. }
             | Self::SeveralServers { .. }
-            | Self::Check(_)
             | Self::Read { .. }
             | Self::Write { .. }
             | Self::OutsideBins(_)

@@ -64,11 +64,7 @@ impl Sandbox {
         source: &impl ReleaseSource,
         progress: OnProgress<'_>,
     ) -> Result<Installed, InstallError> {
-        let host = Host {
-            os: Os::Linux,
-            arch: Arch::X64,
-            accelerators: crate::release::host::Accelerators::default(),
-        };
+        let host = Host::bare(Os::Linux, Arch::X64);
         let request = InstallRequest {
             binary,
             bins: &self.bins,

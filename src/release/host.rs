@@ -1,16 +1,21 @@
 //! What this machine can run, and the choice of a release's file for it.
 //!
 //! Pure, so the choice of any machine can be tested on any other. Looking at a machine is left to
-//! [`Host::detect`], in a file of its own.
+//! [`Host::detect`], in a file of its own; why a file is taken or passed over, to `consider`.
 
+mod consider;
 mod detect;
+mod finding;
+mod glibc;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-
 use super::variant::{Recognised, VariantParts, recognise};
 use super::{Accelerator, Arch, Archive, Asset, Os, Variant, VariantRequest};
+
+pub use consider::{Considered, Doubt, Verdict};
+pub use finding::{Finding, Part};
+pub use glibc::{Glibc, Libc};
 
 /// A machine, as far as the choice of a build depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,17 +26,46 @@ pub struct Host {
     pub arch: Arch,
     /// What it can compute on besides the processor.
     pub accelerators: Accelerators,
+    /// Its C library.
+    pub libc: Libc,
+    /// All of this as it was found, in the order it was looked for.
+    pub findings: Vec<Finding>,
 }
 
 /// What a machine can compute on besides its processor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Accelerators {
-    /// Whether there is a Vulkan loader and a GPU to drive through it.
+    /// Whether there is a GPU, a Vulkan loader, and a driver for the loader to find.
     pub vulkan: bool,
     /// Whether there is an AMD GPU open for computing, and the `ROCm` runtime.
     pub rocm: bool,
     /// The newest CUDA major version the installed NVIDIA driver runs; `None` without a driver.
     pub cuda: Option<u32>,
+    /// The major version of that driver, where known.
+    pub driver: Option<u32>,
+}
+
+impl Accelerators {
+    /// Whether there is anything besides the processor.
+    const fn any(self) -> bool {
+        self.vulkan || self.rocm || self.cuda.is_some()
+    }
+}
+
+/// The newest first: CUDA's major versions, and the oldest major version of the driver that runs
+/// all of their minor versions (NVIDIA's CUDA compatibility guide, as of 2026-11).
+const DRIVERS: [(u32, u32); 2] = [(13, 580), (12, 525)];
+
+/// The oldest driver that runs this major version of CUDA; `None` for versions not known here.
+fn oldest_driver(cuda: u32) -> Option<u32> {
+    let row = DRIVERS.iter().find(|(version, _)| *version == cuda);
+    row.map(|(_, driver)| *driver)
+}
+
+/// The newest major version of CUDA that this driver runs.
+fn newest_cuda(driver: u32) -> Option<u32> {
+    let row = DRIVERS.iter().find(|(_, oldest)| driver >= *oldest);
+    row.map(|(cuda, _)| *cuda)
 }
 
 /// The file to install, and why it is that one.
@@ -57,6 +91,11 @@ pub enum Choice {
         /// The flavour that is short of it.
         variant: Variant,
     },
+    /// There are some, and none of them can run on this machine.
+    Unfit {
+        /// Why, as a clause about the builds: `needs glibc 2.34, this machine has 2.31`.
+        why: Doubt,
+    },
     /// There is none of that flavour.
     NotPublished {
         /// The flavours that are there for this system, sorted.
@@ -74,66 +113,56 @@ struct Candidate<'a> {
 }
 
 impl Host {
-    /// Chooses from a release's files. Toolkit versions move between builds, so of several that
-    /// match the newest one is taken, but none newer than the driver of this machine runs where
-    /// that is known; `.tar.gz` before `.zip`, except on Windows.
-    pub fn choose(&self, request: &VariantRequest, assets: &[Asset]) -> Choice {
-        let mut candidates: Vec<Candidate<'_>> = assets
-            .iter()
-            .filter_map(|asset| candidate(asset, assets))
-            .filter(|one| request.matches(&one.variant, self.os, self.arch))
-            .collect();
-        candidates.sort_by_cached_key(|one| Reverse(self.rank(one)));
-        if *request == VariantRequest::Auto {
-            return self.choose_best(&candidates);
-        }
-        let why = || format!("`{request}` was asked for");
-        match candidates.iter().find(|one| one.is_complete()) {
-            Some(one) => one.chosen(why()),
-            None => match candidates.first() {
-                Some(one) => Choice::CompanionMissing {
-                    variant: one.variant.clone(),
-                },
-                None => self.not_published(assets),
+    /// A machine of which nothing else is known.
+    pub const fn bare(os: Os, arch: Arch) -> Self {
+        Self {
+            os,
+            arch,
+            accelerators: Accelerators {
+                vulkan: false,
+                rocm: false,
+                cuda: None,
+                driver: None,
             },
+            libc: Libc::Unknown,
+            findings: Vec::new(),
         }
     }
 
-    fn choose_best(&self, candidates: &[Candidate<'_>]) -> Choice {
-        let cuda = candidates
-            .iter()
-            .find(|one| self.drives(one) && one.is_complete());
-        if let (Some(one), Some(major)) = (cuda, self.accelerators.cuda) {
-            return one.chosen(format!(
-                "the NVIDIA driver of this machine runs CUDA {major}"
-            ));
+    /// Chooses from a release's files. Toolkit versions move between builds, so of several that
+    /// match the newest one is taken, but none newer than the driver of this machine runs where
+    /// that is known; `.tar.gz` before `.zip`, except on Windows. `auto` takes nothing that this
+    /// machine's C library is too old for; what is asked for by name is taken all the same, since
+    /// the files themselves will tell. [`Host::explain`] says what was thought of each.
+    pub fn choose(&self, request: &VariantRequest, assets: &[Asset]) -> Choice {
+        let judged = self.judge(request, assets);
+        for (one, verdict) in &judged {
+            if let Verdict::Taken(why) = verdict {
+                return one.chosen(why.clone());
+            }
         }
-        let on = |wanted: fn(&Accelerator) -> bool| {
-            candidates.iter().find(|one| wanted(&one.parts.accelerator))
+        let doubts = || {
+            judged.iter().filter_map(|(one, verdict)| match verdict {
+                Verdict::PassedOver(doubt) => Some((one, *doubt)),
+                Verdict::Taken(_) | Verdict::NotNeeded => None,
+            })
         };
-        if self.accelerators.rocm
-            && let Some(one) = on(|accelerator| matches!(accelerator, Accelerator::Rocm(_)))
-        {
-            return one.chosen("this machine has an AMD GPU and the ROCm runtime".to_owned());
+        // What is least preferred is what asks least of a machine.
+        let unfit =
+            doubts().rfind(|(_, doubt)| matches!(doubt, Doubt::NoGlibc | Doubt::OldGlibc { .. }));
+        if let Some((_, why)) = unfit {
+            return Choice::Unfit { why };
         }
-        if self.accelerators.vulkan
-            && let Some(one) = on(|accelerator| *accelerator == Accelerator::Vulkan)
-        {
-            return one.chosen("this machine has a GPU and a Vulkan loader".to_owned());
+        if *request == VariantRequest::Auto {
+            return Choice::NotPublished {
+                published: published(judged.iter().map(|(one, _)| one)),
+            };
         }
-        match on(|accelerator| *accelerator == Accelerator::Cpu) {
-            Some(one) if self.os == Os::Macos => {
-                one.chosen(format!("the build for macOS on {}", self.arch))
-            }
-            Some(one) if self.accelerators == Accelerators::default() => {
-                one.chosen("no GPU with its driver was found on this machine".to_owned())
-            }
-            Some(one) => {
-                one.chosen("the release has no build for the GPU of this machine".to_owned())
-            }
-            None => Choice::NotPublished {
-                published: published(candidates.iter()),
+        match judged.first() {
+            Some((one, _)) => Choice::CompanionMissing {
+                variant: one.variant.clone(),
             },
+            None => self.not_published(assets),
         }
     }
 
@@ -147,40 +176,9 @@ impl Host {
             published: published(all.iter().filter(here)),
         }
     }
-
-    /// Whether this is a CUDA build that the installed driver runs.
-    fn drives(&self, one: &Candidate<'_>) -> bool {
-        let Accelerator::Cuda(version) = &one.parts.accelerator else {
-            return false;
-        };
-        self.accelerators
-            .cuda
-            .is_some_and(|newest| numbers(version).first() <= Some(&newest))
-    }
-
-    /// What is better sorts higher. The name comes last, so that the order of the list never matters.
-    fn rank(&self, one: &Candidate<'_>) -> (bool, Vec<u32>, bool, String) {
-        let version = match &one.parts.accelerator {
-            Accelerator::Cuda(version) | Accelerator::Rocm(Some(version)) => numbers(version),
-            Accelerator::Rocm(None)
-            | Accelerator::Cpu
-            | Accelerator::Vulkan
-            | Accelerator::Other(_) => Vec::new(),
-        };
-        let usual = match self.os {
-            Os::Linux | Os::Macos => Archive::TarGz,
-            Os::Windows => Archive::Zip,
-        };
-        (
-            self.drives(one),
-            version,
-            one.archive == usual,
-            one.asset.name.clone(),
-        )
-    }
 }
 
-fn published<'a>(candidates: impl Iterator<Item = &'a Candidate<'a>>) -> Vec<Variant> {
+fn published<'a, 'b: 'a>(candidates: impl Iterator<Item = &'a Candidate<'b>>) -> Vec<Variant> {
     let mut all: Vec<Variant> = candidates.map(|one| one.variant.clone()).collect();
     all.sort();
     all.dedup();
@@ -228,6 +226,14 @@ fn companions<'a>(server: &VariantParts, assets: &'a [Asset]) -> Vec<&'a Asset> 
 }
 
 impl Candidate<'_> {
+    /// The major version of CUDA it was built with; `None` for what is no CUDA build.
+    fn cuda(&self) -> Option<u32> {
+        let Accelerator::Cuda(version) = &self.parts.accelerator else {
+            return None;
+        };
+        numbers(version).first().copied()
+    }
+
     fn is_complete(&self) -> bool {
         !matches!(self.parts.accelerator, Accelerator::Cuda(_)) || !self.companions.is_empty()
     }

@@ -220,7 +220,9 @@ impl Resolver<'_> {
             let request = self.request(name, pin, Some(&release.assets));
             match self.known.host.choose(&request, &release.assets) {
                 Choice::Chosen(chosen) => Some((rank(&chosen.variant), release.tag)),
-                Choice::CompanionMissing { .. } | Choice::NotPublished { .. } => None,
+                Choice::CompanionMissing { .. }
+                | Choice::Unfit { .. }
+                | Choice::NotPublished { .. } => None,
             }
         };
         // One that is still being uploaded may have only its CPU build yet, and what `auto` chooses

@@ -194,6 +194,12 @@ impl Resolver<'_> {
                 ),
                 Some("pin another build; upstream publishes both with most of them".to_owned()),
             )),
+            Choice::Unfit { why } => Err(Open::impossible(
+                format!("no `{request}` build of {tag} runs on this machine: it {why}"),
+                Some(
+                    "pin a build made for this machine by its `source_url` and `sha256`".to_owned(),
+                ),
+            )),
             Choice::NotPublished { published } => {
                 // The builds around it that have it are worth one question.
                 if !self.known.terms.locked

@@ -16,7 +16,6 @@ use super::*;
 use crate::desired::{ArchiveOrigin, WantedArchive};
 use crate::lock::{LockedAsset, LockedPin};
 use crate::manifest::{SourceText, Texts};
-use crate::release::host::Accelerators;
 use crate::release::{Arch, Asset, Os, Release, Version};
 
 const VULKAN: &str = "ubuntu-vulkan-x64";
@@ -117,11 +116,7 @@ impl World {
             lock: Lock::default(),
             installed: Vec::new(),
             legacy: false,
-            host: Host {
-                os: Os::Linux,
-                arch: Arch::X64,
-                accelerators: Accelerators::default(),
-            },
+            host: Host::bare(Os::Linux, Arch::X64),
             chosen: BTreeMap::new(),
             terms: Terms::default(),
             seed: Uuid::from_u128(7),

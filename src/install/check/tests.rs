@@ -89,3 +89,86 @@ fn programs_and_libraries_are_told_from_the_rest() {
         assert_eq!(is_executable(name), wanted, "{name}");
     }
 }
+
+#[test]
+fn the_library_a_loader_did_not_find_is_named() {
+    let said = "./llama-server: error while loading shared libraries: libgomp.so.1: cannot open shared object file: No such file or directory";
+    assert_eq!(missing_library(said), Some("libgomp.so.1"));
+    for other in [
+        "./llama-server: error while loading shared libraries: libx.so: file too short",
+        "./llama-server: /lib/libc.so.6: version `GLIBC_2.38' not found",
+        "",
+    ] {
+        assert_eq!(missing_library(other), None, "{other}");
+    }
+}
+
+/// Builds a program and the library it is linked with, which it looks for in a folder that is not
+/// there. `None` where there is no compiler of C.
+#[cfg(target_os = "linux")]
+fn with_a_wrong_run_path(root: &Utf8Path) -> Option<Utf8PathBuf> {
+    let sources = [
+        ("llama.c", "int number(void) { return 7572; }\n"),
+        (
+            "server.c",
+            "#include <stdio.h>\nint number(void);\nint main(void) { fprintf(stderr, \"version: %d (c1366056)\\n\", number()); return 0; }\n",
+        ),
+    ];
+    for (name, text) in sources {
+        std::fs::write(root.join(name), text).expect("a source");
+    }
+    let compile = |arguments: &[&str]| {
+        let status = Command::new("cc")
+            .args(arguments)
+            .current_dir(root)
+            .status()
+            .ok()?;
+        status.success().then_some(())
+    };
+    compile(&[
+        "-shared",
+        "-fPIC",
+        "-Wl,-soname,libllama.so.0",
+        "-o",
+        "libllama.so.0",
+        "llama.c",
+    ])?;
+    compile(&[
+        "-o",
+        "llama-server",
+        "server.c",
+        "libllama.so.0",
+        "-Wl,-rpath,/nowhere/build/bin",
+    ])?;
+    Some(root.join("llama-server"))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_build_that_looks_for_its_libraries_where_it_was_built_still_runs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = Utf8Path::from_path(folder.path()).expect("UTF-8");
+    let Some(program) = with_a_wrong_run_path(root) else {
+        #[expect(clippy::print_stderr, reason = "says why nothing was tested")]
+        {
+            eprintln!("skipped: there is no `cc`");
+        }
+        return;
+    };
+    let alone = Command::new(&program)
+        .env_clear()
+        .output()
+        .expect("it can be run");
+    assert!(!alone.status.success(), "its run path is right after all");
+
+    let executables = ["libllama.so.0", "llama-server"].map(str::to_owned);
+    let remarks = needs(
+        root,
+        &executables,
+        crate::release::host::Libc::Unknown,
+        true,
+    );
+    assert_eq!(remarks.expect("everything is beside it"), [""; 0]);
+    let build = "b7572".parse().expect("a build");
+    assert_eq!(version(&program, &build, true).expect("it runs"), None);
+}

@@ -186,12 +186,11 @@ impl Story {
 
     fn resolve(&mut self, manifest: &Manifest, words: &[&str]) -> Resolved {
         let host = Host {
-            os: Os::Linux,
-            arch: Arch::X64,
             accelerators: Accelerators {
                 vulkan: true,
                 ..Accelerators::default()
             },
+            ..Host::bare(Os::Linux, Arch::X64)
         };
         let installed = self.machine.world().installed();
         let salt = Salt::new("salt");
