@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::instance::{BinaryId, InstanceName, Launch, Supervision};
 use crate::manifest::{OnFailure, Retention, RolloutOrder};
-use crate::release::{Asset, BuildName, Digest, Release, Tag, Variant, Version};
+use crate::release::{BuildName, Digest, Release, Tag, Variant, Version};
 
 /// The state the machine should be in, with every choice already made.
 ///
@@ -157,7 +157,7 @@ pub struct Wanted {
 /// A fact that resolving needs from the release source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Question {
-    /// Which build the newest stable release names.
+    /// Which release is the newest stable one, and which build it names.
     NewestStable,
     /// Which build this stable release names.
     TagOf(Version),
@@ -170,10 +170,18 @@ pub enum Question {
 /// What the release source answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Question::NewestStable`] and [`Question::TagOf`].
+    /// To [`Question::NewestStable`].
+    Stable {
+        /// What the release itself is called, such as `v0.9.0`; `None` where it is the build, or
+        /// the source knows the build alone.
+        release: Option<String>,
+        /// The build it names.
+        tag: Tag,
+    },
+    /// To [`Question::TagOf`].
     Tag(Tag),
     /// To [`Question::Assets`].
-    Assets(Vec<Asset>),
+    Assets(Release),
     /// To [`Question::Recent`].
     Releases(Vec<Release>),
 }
@@ -193,7 +201,7 @@ pub enum Unanswered {
         unreachable: bool,
     },
     /// The build exists and has no such file.
-    #[error("{build} has no `{wanted}` build; it has {}", list(.published))]
+    #[error("{build} has no `{wanted}` build{}; it has {}", yet(*.uploading), list(.published))]
     NotPublished {
         /// The build.
         build: Tag,
@@ -203,6 +211,34 @@ pub enum Unanswered {
         published: Vec<String>,
         /// The nearest builds that have it, as far as known.
         nearest: Vec<Tag>,
+        /// Whether it may still come.
+        uploading: bool,
+    },
+    /// The build is there, but not the CUDA runtime it does not run without.
+    #[error(
+        "{build} has a `{variant}` build, but not the CUDA runtime (`cudart-`) it needs{}",
+        yet(*.uploading)
+    )]
+    CompanionMissing {
+        /// The build.
+        build: Tag,
+        /// The variant that is short of it.
+        variant: Variant,
+        /// The nearest builds that have both, as far as known.
+        nearest: Vec<Tag>,
+        /// Whether it may still come.
+        uploading: bool,
+    },
+    /// Neither the lock nor the manifest nor the source says what an archive hashes to, so that it
+    /// could not be told from another one.
+    #[error("nothing says what {} has to hash to", place(.name, .origin))]
+    NoDigest {
+        /// Its file name.
+        name: String,
+        /// Its size in bytes, where known.
+        size: Option<u64>,
+        /// Where it would come from.
+        origin: Box<ArchiveOrigin>,
     },
     /// The pin contradicts itself, the registry or the lock.
     #[error("{0}")]
@@ -220,6 +256,21 @@ pub enum Unanswered {
     NotLocked(String),
 }
 
+const fn yet(uploading: bool) -> &'static str {
+    if uploading {
+        " yet: it is still being uploaded"
+    } else {
+        ""
+    }
+}
+
+fn place(name: &str, origin: &ArchiveOrigin) -> String {
+    match origin {
+        ArchiveOrigin::Release(_) => format!("`{name}`"),
+        ArchiveOrigin::Url(url) => url.to_string(),
+    }
+}
+
 fn list(names: &[String]) -> String {
     if names.is_empty() {
         "none for this system".to_owned()
@@ -233,14 +284,31 @@ impl Unanswered {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Source { hint, .. } | Self::Impossible { hint, .. } => hint.clone(),
-            Self::NotPublished { nearest, .. } if nearest.is_empty() => Some(
-                "the release may still be uploading; run `llama-orch plan` again, or pin another build"
-                    .to_owned(),
-            ),
-            Self::NotPublished { nearest, .. } => {
-                let tags: Vec<String> = nearest.iter().map(ToString::to_string).collect();
-                Some(format!("the nearest builds that have it: {}", tags.join(", ")))
+            Self::NotPublished {
+                nearest, uploading, ..
             }
+            | Self::CompanionMissing {
+                nearest, uploading, ..
+            } => {
+                let tags: Vec<String> = nearest.iter().map(ToString::to_string).collect();
+                let tags = tags.join(", ");
+                Some(match (uploading, nearest.is_empty()) {
+                    (true, true) => "run `llama-orch plan` again in some minutes".to_owned(),
+                    (true, false) => format!(
+                        "run `llama-orch plan` again in some minutes; the nearest builds that have it: {tags}"
+                    ),
+                    (false, true) => "pin another build, or another variant".to_owned(),
+                    (false, false) => format!("the nearest builds that have it: {tags}"),
+                })
+            }
+            Self::NoDigest { origin, .. } => Some(match origin.as_ref() {
+                ArchiveOrigin::Release(tag) => format!(
+                    "add the archive's `sha256` to the pin, or take it as it comes with `llama-orch binary install {tag} --allow-unverified`"
+                ),
+                ArchiveOrigin::Url(url) => format!(
+                    "add its `sha256` to the pin, or take it as it comes with `llama-orch binary install NAME --url {url} --allow-unverified`"
+                ),
+            }),
             Self::Contradiction(_) => None,
             Self::NotLocked(_) => Some(
                 "run `llama-orch apply` without `--locked` once and commit `orchestrator.lock`"

@@ -9,6 +9,9 @@
     reason = "reads what was written, and gives the core its clock"
 )]
 
+mod asking;
+mod single;
+
 use std::collections::BTreeMap;
 
 use camino::Utf8Path;
@@ -18,11 +21,9 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::desired::WantedInstance;
 use crate::desired::argv::Salt;
-use crate::desired::resolve::{
-    Answers, InstalledBuild, Known, Resolution, Resolved, Terms, resolve,
-};
-use crate::desired::{Answer, Question, Unanswered, WantedInstance};
+use crate::desired::resolve::{Answers, Known, Resolution, Resolved, Terms, resolve};
 use crate::durable::{self, FileError, FileLock};
 use crate::instance::InstanceName;
 use crate::kill_point;
@@ -33,11 +34,11 @@ use crate::plan::{self, Plan};
 use crate::registry::{Registry, RegistryError};
 use crate::release::Variant;
 use crate::release::host::Host;
-use crate::release::source::{AnySource, Network, Patience, ReleaseSource as _};
+use crate::release::source::{AnySource, Network, Patience};
 use crate::root::{self, Root};
 
-/// Rounds of questions before a source is taken to answer in circles.
-const MOST_ROUNDS: usize = 4;
+use asking::installed;
+pub use single::Latest;
 
 /// Everything that was read from the root.
 #[derive(Debug)]
@@ -155,10 +156,12 @@ impl Loaded {
 
     /// The source builds come from.
     pub fn source(&self, terms: Terms) -> AnySource {
+        // In the root of somebody else nothing is left behind.
+        let is_ours = self.root.check_writable(false).is_ok();
         let network = Network {
             offline: terms.offline,
             patience: Patience::default(),
-            cache: Some(self.root.state().join("cache")),
+            cache: is_ours.then(|| self.root.state().join("cache")),
         };
         AnySource::new(&self.manifest.source, self.root.path(), network)
     }
@@ -166,9 +169,9 @@ impl Loaded {
     /// Resolves what was written, asking the source what has to be asked.
     pub async fn resolve(&self, source: &AnySource, terms: Terms) -> (Resolved, Answers) {
         let mut answers = Answers::new(Uuid::new_v4());
-        let installed = installed(&self.registry);
+        let installed = installed(&self.root, &self.registry);
         let salt = self.machine.salt();
-        for round in 0..=MOST_ROUNDS {
+        let resolved = self.asking(source, &mut answers, terms, |answers, terms| {
             let known = Known {
                 manifest: &self.manifest,
                 lock: &self.lock,
@@ -176,25 +179,16 @@ impl Loaded {
                 legacy: self.root.legacy_server().exists(),
                 host: &self.host,
                 chosen: &self.machine.chosen,
-                answers: &answers,
+                answers,
                 salt: &salt,
-                terms: Terms {
-                    locked: terms.locked || round == MOST_ROUNDS,
-                    ..terms
-                },
+                terms,
             };
             match resolve(&known) {
-                Resolution::Complete(resolved) => return (*resolved, answers),
-                Resolution::Needs(questions) => {
-                    for question in questions {
-                        let answer = ask(source, question).await;
-                        // The builds around one that is short of an asset are worth naming.
-                        answers.note(question, answer);
-                    }
-                }
+                Resolution::Complete(resolved) => Ok(*resolved),
+                Resolution::Needs(questions) => Err(questions),
             }
-        }
-        unreachable_round()
+        });
+        (resolved.await, answers)
     }
 
     /// Writes down what was chosen: the lock in git, the choices of `auto` beside our state.
@@ -217,33 +211,6 @@ impl Loaded {
         }
         Ok(())
     }
-}
-
-/// The builds of a registry that resolving can choose from; an entry whose version is no build's
-/// name cannot be pinned but by its id.
-fn installed(registry: &Registry) -> Vec<InstalledBuild> {
-    registry
-        .entries()
-        .iter()
-        .filter_map(|entry| {
-            Some(InstalledBuild {
-                id: entry.id,
-                aliases: entry.aliases.clone(),
-                build: entry.version.parse().ok()?,
-                variant: entry.variant.clone(),
-                digest: entry.digest(),
-            })
-        })
-        .collect()
-}
-
-/// The last round forbids further questions, so it completes.
-fn unreachable_round() -> ! {
-    unreachable!("a locked round asks nothing")
-}
-
-async fn ask(source: &AnySource, question: Question) -> Result<Answer, Unanswered> {
-    source.answer(&question).await.map_err(Unanswered::from)
 }
 
 /// The texts of the manifest and of every config file.

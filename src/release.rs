@@ -258,7 +258,7 @@ pub struct Asset {
     pub digest: Option<Digest>,
 }
 
-/// A release as the list of recent ones shows it, newest first there.
+/// A build's release, as its source lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     /// The build's tag.
@@ -266,6 +266,10 @@ pub struct Release {
     pub tag: Tag,
     /// Its files; may be short of some while they are still being uploaded.
     pub assets: Vec<Asset>,
+    /// Whether more may come: some files are known not to be there yet, or it came out so lately
+    /// that upstream may not be done. It creates a release first and uploads its files one by one.
+    #[serde(default)]
+    pub uploading: bool,
 }
 
 /// Serializes a [`Tag`] as its text.

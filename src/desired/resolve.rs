@@ -4,8 +4,10 @@
 //! it and calls again. A lock that covers a pin leaves no question.
 
 mod address;
+mod pick;
 mod pin;
 mod released;
+mod single;
 #[cfg(test)]
 mod tests;
 
@@ -16,13 +18,16 @@ use uuid::Uuid;
 
 use super::argv::{self, Salt};
 use super::{
-    Answer, Desired, Question, Unanswered, Unresolved, Wanted, WantedBinary, WantedInstance,
+    Answer, Desired, Question, Unanswered, Unresolved, Wanted, WantedArchive, WantedBinary,
+    WantedInstance,
 };
 use crate::instance::{BinaryId, InstanceName, Supervision};
 use crate::lock::Lock;
 use crate::manifest::{Instance, Manifest};
 use crate::release::host::Host;
 use crate::release::{BuildName, Digest, Tag, Variant, VariantRequest};
+
+pub use single::{Newest, newest, resolve_pin};
 
 /// Everything resolving may look at.
 #[derive(Debug, Clone, Copy)]
@@ -77,12 +82,26 @@ pub struct InstalledBuild {
     pub variant: Variant,
     /// The digest of its archive, where known.
     pub digest: Option<Digest>,
+    /// The digests of what was unpacked beside the server.
+    pub companions: Vec<Digest>,
+    /// Whether something of it is missing or changed, so that it has to be fetched again.
+    pub damaged: bool,
+}
+
+impl InstalledBuild {
+    /// Whether everything that belongs beside the server is there.
+    fn has(&self, companions: &[WantedArchive]) -> bool {
+        companions
+            .iter()
+            .all(|wanted| self.companions.contains(&wanted.digest))
+    }
 }
 
 /// What was asked so far, and the seed of the ids that are minted.
 #[derive(Debug, Clone)]
 pub struct Answers {
     known: BTreeMap<Question, Result<Answer, Unanswered>>,
+    vouched: BTreeMap<String, Digest>,
     seed: Uuid,
 }
 
@@ -91,6 +110,7 @@ impl Answers {
     pub const fn new(seed: Uuid) -> Self {
         Self {
             known: BTreeMap::new(),
+            vouched: BTreeMap::new(),
             seed,
         }
     }
@@ -98,6 +118,12 @@ impl Answers {
     /// Notes what the source said.
     pub fn note(&mut self, question: Question, answer: Result<Answer, Unanswered>) {
         self.known.insert(question, answer);
+    }
+
+    /// Takes a person's word for what the archive of this name hashes to. It counts only where
+    /// neither the lock nor the pin nor the source says anything.
+    pub fn vouch(&mut self, name: String, digest: Digest) {
+        self.vouched.insert(name, digest);
     }
 
     /// Whether the release source was out of reach for some question.
@@ -144,8 +170,11 @@ pub struct Resolved {
 }
 
 /// Why a pin has no build yet.
-enum Open {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Open {
+    /// This has to be asked first.
     Ask(Question),
+    /// It cannot be had.
     Never(Unanswered),
 }
 
@@ -249,7 +278,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn instance(&mut self, name: &InstanceName, instance: &Instance) -> Result<Wanted, Open> {
-        let binary = self.binary(name, instance)?;
+        let binary = self.binary(name, instance.binary.as_ref())?;
         let installed = self.by_id(binary.id).and_then(|installed| installed.digest);
         let digest = binary.digest().or(installed);
         let mut launch = argv::launch(name, instance, &binary, digest, self.known.salt);
@@ -273,11 +302,12 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// The id a build is to be installed under where its pin names none.
-    fn id_for(&mut self, digest: Digest) -> BinaryId {
+    /// The id a build is to be installed under where its pin names none. One that lacks what belongs
+    /// beside the server is not the same build.
+    fn id_for(&mut self, digest: Digest, companions: &[WantedArchive]) -> BinaryId {
         let installed = self.known.installed.iter();
         let installed = installed
-            .filter(|installed| installed.digest == Some(digest))
+            .filter(|installed| installed.digest == Some(digest) && installed.has(companions))
             .map(|installed| installed.id)
             .next();
         installed

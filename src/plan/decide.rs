@@ -123,6 +123,8 @@ impl Planner<'_> {
             }
             Unanswered::Source { .. }
             | Unanswered::NotPublished { .. }
+            | Unanswered::CompanionMissing { .. }
+            | Unanswered::NoDigest { .. }
             | Unanswered::Contradiction(_)
             | Unanswered::Impossible { .. } => {
                 self.block(name, BlockReason::Unresolved(why.clone()));

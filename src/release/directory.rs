@@ -107,7 +107,10 @@ struct Listing {
 impl Listing {
     fn answer(&self, question: Question) -> Result<Answer, SourceError> {
         match question {
-            Question::NewestStable => self.newest_stable().map(Answer::Tag),
+            Question::NewestStable => {
+                let tag = self.newest_stable()?;
+                Ok(Answer::Stable { release: None, tag })
+            }
             Question::TagOf(version) => {
                 let places = [
                     self.folder
@@ -126,7 +129,14 @@ impl Listing {
                     name,
                 })
             }
-            Question::Assets(tag) => self.assets(tag).map(Answer::Assets),
+            Question::Assets(tag) => {
+                let assets = self.assets(tag)?;
+                Ok(Answer::Assets(Release {
+                    tag,
+                    assets,
+                    uploading: false,
+                }))
+            }
             Question::Recent => self.recent().map(Answer::Releases),
         }
     }
@@ -223,6 +233,7 @@ impl Listing {
                 Release {
                     tag,
                     assets: files.into_iter().map(asset).collect(),
+                    uploading: false,
                 }
             });
         Ok(releases.collect())

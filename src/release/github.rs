@@ -6,8 +6,12 @@
 //!
 //! Downloads come from `<mirror>/releases/download/...` where `source.mirror` is written; else from
 //! `https://github.com/<repository>/releases/download/...`, or, where `source.api` is not GitHub's,
-//! from the same path on the API's own host, as GitHub Enterprise has it. They cost none of the
-//! API's quota. The URLs an answer carries are never followed.
+//! from the same path on the API's own host, as GitHub Enterprise has it (without the `api.` in
+//! front that `ghe.com` puts there). They cost none of the API's quota. The URLs an answer carries are
+//! never followed.
+//!
+//! A release is created first and its files are uploaded one by one, so one that is young, or has
+//! files that are announced and not there, may still get more.
 
 #![expect(
     clippy::disallowed_methods,
@@ -19,8 +23,10 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-use jiff::Timestamp;
-use serde::Deserialize;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::http::attempts::Attempts;
@@ -38,6 +44,30 @@ const NIGHTLY_TAG: &str = "nightly-tag.txt";
 
 const GITHUB_API: &str = "api.github.com";
 
+/// The domain of GitHub Enterprise Cloud with data residency: `api.SUBDOMAIN.ghe.com`.
+const GHE: &str = ".ghe.com";
+
+/// How long after its publication a release may still get files. Upstream needs minutes.
+const UPLOAD: SignedDuration = SignedDuration::from_hours(1);
+
+/// How long an answer holds: without a token every request counts, one that finds nothing new as
+/// well; with one, that costs nothing. One about an upload soon changes.
+const HOLDS: SignedDuration = SignedDuration::from_mins(10);
+const HOLDS_SHORTLY: SignedDuration = SignedDuration::from_mins(1);
+
+/// Somebody may be waiting for the answer to a question, so there is less patience with it than with
+/// a download.
+const QUESTION: Patience = Patience {
+    connect: Duration::from_secs(15),
+    idle: Duration::from_secs(30),
+    attempts: 3,
+    delay: Duration::from_millis(500),
+    wait: Duration::from_secs(15),
+};
+
+/// Where the value of an environment variable comes from.
+type Environment = fn(&str) -> Option<String>;
+
 /// Releases on GitHub or on something that speaks like it.
 #[derive(Debug)]
 pub struct GitHub {
@@ -45,20 +75,23 @@ pub struct GitHub {
     api: Url,
     downloads: Url,
     token_env: String,
+    environment: Environment,
     http: Http,
 }
 
 /// A release as the API lists it; only what is used here.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct ApiRelease {
     tag_name: String,
     #[serde(default)]
     draft: bool,
     #[serde(default)]
+    published_at: Option<String>,
+    #[serde(default)]
     assets: Vec<ApiAsset>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct ApiAsset {
     name: String,
     size: u64,
@@ -68,18 +101,40 @@ struct ApiAsset {
     state: Option<String>,
 }
 
+impl ApiAsset {
+    /// Whether it can be had; one that is still being uploaded is listed all the same.
+    fn is_there(&self) -> bool {
+        self.state
+            .as_deref()
+            .is_none_or(|state| state == "uploaded")
+    }
+}
+
 impl ApiRelease {
-    /// The files that are there; one that is still being uploaded is listed and cannot be had.
+    /// Whether it may still get files.
+    fn is_uploading(&self, now: Timestamp) -> bool {
+        let published: Option<Timestamp> = self
+            .published_at
+            .as_deref()
+            .and_then(|text| text.parse().ok());
+        // A clock that is far off says nothing about it.
+        published.is_some_and(|at| now.duration_since(at).abs() < UPLOAD)
+            || !self.assets.iter().all(ApiAsset::is_there)
+    }
+
+    /// As a build's release, with the files that are there.
+    fn into_release(self, tag: Tag, now: Timestamp) -> Release {
+        Release {
+            tag,
+            uploading: self.is_uploading(now),
+            assets: self.assets(),
+        }
+    }
+
     fn assets(self) -> Vec<Asset> {
-        let there = |asset: &ApiAsset| {
-            asset
-                .state
-                .as_deref()
-                .is_none_or(|state| state == "uploaded")
-        };
         self.assets
             .into_iter()
-            .filter(there)
+            .filter(ApiAsset::is_there)
             .map(|asset| {
                 // Only sha256 is known here; another kind is as good as none.
                 let digest = asset.digest.and_then(|text| text.parse::<Digest>().ok());
@@ -96,6 +151,10 @@ impl ApiRelease {
 impl GitHub {
     /// A source for the repository a manifest names. Nothing is asked yet.
     pub fn new(source: &Source, network: Network) -> Self {
+        Self::with_environment(source, network, |name| std::env::var(name).ok())
+    }
+
+    fn with_environment(source: &Source, network: Network, environment: Environment) -> Self {
         let downloads = downloads(source);
         let http = Http::visiting(&[&source.api, &downloads], &source.token_env, network);
         Self {
@@ -103,6 +162,7 @@ impl GitHub {
             api: source.api.clone(),
             downloads,
             token_env: source.token_env.clone(),
+            environment,
             http,
         }
     }
@@ -139,9 +199,7 @@ impl GitHub {
         let named = Some(self.token_env.as_str())
             .filter(|name| is_github || !["GITHUB_TOKEN", "GH_TOKEN"].contains(name));
         [named, fallback].into_iter().flatten().find_map(|from| {
-            let secret = std::env::var(from)
-                .ok()
-                .filter(|secret| !secret.trim().is_empty())?;
+            let secret = (self.environment)(from).filter(|secret| !secret.trim().is_empty())?;
             Some(Token {
                 secret: secret.trim().to_owned(),
                 from: from.to_owned(),
@@ -150,14 +208,21 @@ impl GitHub {
     }
 
     async fn release(&self, path: &[&str], what: &str) -> Result<ApiRelease, SourceError> {
+        let token = self.token();
+        let time_to_live =
+            |release: &ApiRelease| holds(token.as_ref(), std::slice::from_ref(release));
         self.http
-            .json(&self.api_url(path), self.token().as_ref(), what)
+            .json(&self.api_url(path), token.as_ref(), what, time_to_live)
             .await
     }
 
-    async fn newest_stable(&self) -> Result<Tag, SourceError> {
+    async fn newest_stable(&self) -> Result<Answer, SourceError> {
         let release = self.release(&["latest"], "stable release").await?;
-        self.build_of(release).await
+        let name = release.tag_name.clone();
+        let tag = self.build_of(release).await?;
+        // Forks and mirrors may call a build itself stable.
+        let release = (name != tag.to_string()).then_some(name);
+        Ok(Answer::Stable { release, tag })
     }
 
     async fn tag_of(&self, version: Version) -> Result<Tag, SourceError> {
@@ -168,7 +233,7 @@ impl GitHub {
         self.build_of(release).await
     }
 
-    /// The build a release is or names. Forks and mirrors may still publish builds as stable ones.
+    /// The build a release is or names.
     async fn build_of(&self, release: ApiRelease) -> Result<Tag, SourceError> {
         if let Ok(tag) = release.tag_name.parse() {
             return Ok(tag);
@@ -181,32 +246,38 @@ impl GitHub {
         let url = self.download_url(&name, NIGHTLY_TAG);
         let text = self
             .http
-            .text(&url, &format!("file `{NIGHTLY_TAG}` of `{name}`"))
+            .text(&url, &format!("file `{NIGHTLY_TAG}` of `{name}`"), |text| {
+                tag_in(text, &name).is_ok()
+            })
             .await?;
         tag_in(&text, &name)
     }
 
-    async fn assets(&self, tag: Tag) -> Result<Vec<Asset>, SourceError> {
-        let tag = tag.to_string();
+    async fn assets(&self, tag: Tag) -> Result<Release, SourceError> {
+        let name = tag.to_string();
         let release = self
-            .release(&["tags", &tag], &format!("release `{tag}`"))
+            .release(&["tags", &name], &format!("release `{name}`"))
             .await?;
-        Ok(release.assets())
+        Ok(release.into_release(tag, Timestamp::now()))
     }
 
     async fn recent(&self) -> Result<Vec<Release>, SourceError> {
         let mut url = self.api_url(&[]);
         url.query_pairs_mut().append_pair("per_page", RECENT);
         let what = "list of releases";
-        let listed: Vec<ApiRelease> = self.http.json(&url, self.token().as_ref(), what).await?;
+        let token = self.token();
+        let time_to_live = |releases: &Vec<ApiRelease>| holds(token.as_ref(), releases);
+        let listed: Vec<ApiRelease> = self
+            .http
+            .json(&url, token.as_ref(), what, time_to_live)
+            .await?;
+        let now = Timestamp::now();
         let mut builds: Vec<Release> = listed
             .into_iter()
             .filter(|release| !release.draft)
             .filter_map(|release| {
-                Some(Release {
-                    tag: release.tag_name.parse().ok()?,
-                    assets: release.assets(),
-                })
+                let tag = release.tag_name.parse().ok()?;
+                Some(release.into_release(tag, now))
             })
             .collect();
         builds.sort_by_key(|release| std::cmp::Reverse(release.tag));
@@ -217,7 +288,7 @@ impl GitHub {
 impl GitHub {
     async fn attempt(&self, question: &Question) -> Result<Answer, SourceError> {
         match *question {
-            Question::NewestStable => self.newest_stable().await.map(Answer::Tag),
+            Question::NewestStable => self.newest_stable().await,
             Question::TagOf(version) => self.tag_of(version).await.map(Answer::Tag),
             Question::Assets(tag) => self.assets(tag).await.map(Answer::Assets),
             Question::Recent => self.recent().await.map(Answer::Releases),
@@ -227,7 +298,7 @@ impl GitHub {
 
 impl ReleaseSource for GitHub {
     async fn answer(&self, question: &Question) -> Result<Answer, SourceError> {
-        let mut attempts = Attempts::new(self.patience());
+        let mut attempts = Attempts::new(self.patience().at_most(QUESTION));
         loop {
             let error = match self.attempt(question).await {
                 Ok(answer) => return Ok(answer),
@@ -265,12 +336,25 @@ fn downloads(source: &Source) -> Url {
     let mut host = source.api.clone();
     host.set_query(None);
     host.set_path("");
-    if source.api.host_str() == Some(GITHUB_API) {
-        // The host of a URL that has one is replaced by another host: this cannot fail.
-        let _ = host.set_host(Some("github.com"));
-    }
+    let api = source.api.host_str().unwrap_or_default();
+    let own = match api.strip_prefix("api.") {
+        Some(rest) if api == GITHUB_API || rest.ends_with(GHE) => rest,
+        Some(_) | None => api,
+    };
+    // The host of a URL that has one is replaced by another host: this cannot fail.
+    let _ = host.set_host(Some(own));
     let repository: Vec<&str> = source.repository.split('/').collect();
     below(&host, &repository)
+}
+
+/// How long an answer about these releases holds.
+fn holds(token: Option<&Token>, releases: &[ApiRelease]) -> SignedDuration {
+    let now = Timestamp::now();
+    if token.is_some() || releases.iter().any(|release| release.is_uploading(now)) {
+        HOLDS_SHORTLY
+    } else {
+        HOLDS
+    }
 }
 
 fn below(base: &Url, parts: &[&str]) -> Url {

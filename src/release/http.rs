@@ -1,7 +1,8 @@
 //! HTTP as far as releases need it: one lazily built client, which hosts it may visit, and what
 //! an answer that is not the wanted one means.
 //!
-//! Knows nothing of releases. A token goes with [`Http::json`] alone, never with a download: with
+//! Knows nothing of releases, and makes no connection where the network may not be used. A token
+//! goes with [`Http::json`] alone, never with a download: with
 //! one, GitHub's asset hosts refuse to answer.
 
 #![expect(
@@ -9,6 +10,8 @@
     reason = "turns `Retry-After` into a time of day"
 )]
 
+mod answers;
+mod api;
 pub(crate) mod attempts;
 mod file;
 
@@ -17,22 +20,19 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, Response, StatusCode};
-use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
 use super::source::{Network, SourceError};
+use answers::Answers;
 
 /// Redirects followed for one request.
 const REDIRECTS: usize = 5;
 
-/// The largest answer of an API that is read: ten releases of 36 files are about 1 MB.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
-
-/// The largest text file that is read: `nightly-tag.txt` has 7 bytes.
-const MAX_TEXT: usize = 1024;
+/// How much of a refusal is read to see what it is about.
+const MAX_REFUSAL: usize = 16 * 1024;
 
 /// Hosts that serve GitHub's own downloads.
 const GITHUB: &str = "github.com";
@@ -60,6 +60,7 @@ pub(super) struct Http {
     local: OnceLock<Client>,
     configured: Arc<[String]>,
     token_env: String,
+    answers: Answers,
     pub(super) network: Network,
 }
 
@@ -90,6 +91,7 @@ impl Http {
             local: OnceLock::new(),
             configured: hosts.collect(),
             token_env: token_env.to_owned(),
+            answers: Answers::new(network.cache.as_deref()),
             network,
         }
     }
@@ -120,50 +122,6 @@ impl Http {
         Ok(place.get_or_init(|| client))
     }
 
-    /// Asks an API. `what` says in words what is looked for, for messages.
-    pub(super) async fn json<T: DeserializeOwned>(
-        &self,
-        url: &Url,
-        token: Option<&Token>,
-        what: &str,
-    ) -> Result<T, SourceError> {
-        require_secure(url)?;
-        let mut request = self
-            .client(url)?
-            .get(url.clone())
-            .header(ACCEPT, "application/vnd.github+json")
-            .header("X-GitHub-Api-Version", "2022-11-28");
-        if let Some(token) = token {
-            request = request.bearer_auth(&token.secret);
-        }
-        let response = request.send().await.map_err(|error| failed(url, error))?;
-        let response = self.successful(response, url, token, what)?;
-        let kind = content_type(&response);
-        if !kind.contains("json") {
-            let why = if kind.is_empty() {
-                "it does not say what it sent".to_owned()
-            } else {
-                format!("it sent `{kind}` in place of JSON")
-            };
-            return Err(SourceError::NotAnApi {
-                url: url.to_string(),
-                why,
-            });
-        }
-        let body = read(response, url, MAX_ANSWER).await?;
-        serde_json::from_slice(&body).map_err(|error| SourceError::NotAnApi {
-            url: url.to_string(),
-            why: error.to_string(),
-        })
-    }
-
-    /// Fetches a text of at most 1 KiB.
-    pub(super) async fn text(&self, url: &Url, what: &str) -> Result<String, SourceError> {
-        let response = self.get(url, what, HeaderMap::new()).await?;
-        let body = read(response, url, MAX_TEXT).await?;
-        Ok(String::from_utf8_lossy(&body).into_owned())
-    }
-
     async fn get(
         &self,
         url: &Url,
@@ -171,6 +129,7 @@ impl Http {
         headers: HeaderMap,
     ) -> Result<Response, SourceError> {
         require_secure(url)?;
+        self.require_network(url, what)?;
         // A body that was compressed on the way has no length and another digest.
         let request = self
             .client(url)?
@@ -178,10 +137,20 @@ impl Http {
             .header(ACCEPT_ENCODING, "identity")
             .headers(headers);
         let response = request.send().await.map_err(|error| failed(url, error))?;
-        self.successful(response, url, None, what)
+        self.successful(response, url, None, what).await
     }
 
-    fn successful(
+    fn require_network(&self, url: &Url, what: &str) -> Result<(), SourceError> {
+        if self.network.offline {
+            return Err(SourceError::Offline {
+                what: what.to_owned(),
+                url: url.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn successful(
         &self,
         response: Response,
         url: &Url,
@@ -190,26 +159,37 @@ impl Http {
     ) -> Result<Response, SourceError> {
         let status = response.status();
         let token_from = || token.map(|token| token.from.clone());
+        let now = Timestamp::now();
         match status {
             _ if status.is_success() => Ok(response),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(SourceError::NotFound {
                 what: what.to_owned(),
                 url: url.to_string(),
             }),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN
-                if status != StatusCode::FORBIDDEN || is_limited(response.headers()) =>
-            {
-                Err(SourceError::RateLimited {
-                    host: url.host_str().unwrap_or_default().to_owned(),
-                    until: limited_until(response.headers(), Timestamp::now()),
-                    token_from: token_from(),
-                    token_env: self.token_env.clone(),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN => {
+                let until = limited_until(response.headers(), now);
+                let is_limit = status == StatusCode::TOO_MANY_REQUESTS
+                    || is_limited(response.headers())
+                    || speaks_of_a_limit(response).await;
+                Err(if is_limit {
+                    SourceError::RateLimited {
+                        host: url.host_str().unwrap_or_default().to_owned(),
+                        until,
+                        token_from: token_from(),
+                        token_env: self.token_env.clone(),
+                    }
+                } else {
+                    SourceError::Refused {
+                        url: url.to_string(),
+                        status: status.as_u16(),
+                        token_from: token_from(),
+                    }
                 })
             }
             _ if status.is_server_error() => Err(SourceError::Unavailable {
                 url: url.to_string(),
                 status: status.as_u16(),
-                until: retry_after(response.headers(), Timestamp::now()),
+                until: retry_after(response.headers(), now),
             }),
             _ => Err(SourceError::Refused {
                 url: url.to_string(),
@@ -310,14 +290,35 @@ fn is_limited(headers: &HeaderMap) -> bool {
     number(headers, "x-ratelimit-remaining") == Some(0) || headers.contains_key(RETRY_AFTER)
 }
 
-fn limited_until(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    retry_after(headers, now)
-        .or_else(|| Timestamp::from_second(number(headers, "x-ratelimit-reset")?).ok())
+/// GitHub's secondary limits say what they are in words alone.
+async fn speaks_of_a_limit(mut response: Response) -> bool {
+    let mut text = Vec::new();
+    while let Ok(Some(piece)) = response.chunk().await {
+        text.extend_from_slice(&piece);
+        if text.len() > MAX_REFUSAL {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
+    text.contains("rate limit")
 }
 
+/// When requests are answered again. The time at which the hour's quota is filled up says nothing
+/// as long as some of it is left.
+fn limited_until(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let is_used_up = number(headers, "x-ratelimit-remaining").is_none_or(|left| left <= 0);
+    let reset = number(headers, "x-ratelimit-reset").filter(|_| is_used_up);
+    retry_after(headers, now).or_else(|| Timestamp::from_second(reset?).ok())
+}
+
+/// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    let seconds = number(headers, RETRY_AFTER.as_str())?;
-    now.checked_add(SignedDuration::from_secs(seconds)).ok()
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return now.checked_add(SignedDuration::from_secs(seconds)).ok();
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(date.timestamp())
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<i64> {

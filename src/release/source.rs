@@ -13,6 +13,7 @@ use futures_util::Stream;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::Tag;
 use super::directory::Directory;
@@ -69,6 +70,20 @@ impl Default for Patience {
             attempts: 5,
             delay: Duration::from_secs(1),
             wait: Duration::from_mins(1),
+        }
+    }
+}
+
+impl Patience {
+    /// The lesser of two in every respect.
+    #[must_use]
+    pub fn at_most(self, other: Self) -> Self {
+        Self {
+            connect: self.connect.min(other.connect),
+            idle: self.idle.min(other.idle),
+            attempts: self.attempts.min(other.attempts),
+            delay: self.delay.min(other.delay),
+            wait: self.wait.min(other.wait),
         }
     }
 }
@@ -136,17 +151,17 @@ pub type Pieces = Pin<Box<dyn Stream<Item = io::Result<Vec<u8>>> + Send>>;
 #[derive(Debug)]
 pub enum AnySource {
     /// The API of GitHub, of GitHub Enterprise, or of something that speaks like it.
-    GitHub(GitHub),
+    GitHub(Box<GitHub>),
     /// A folder of archives.
-    Directory(Directory),
+    Directory(Box<Directory>),
 }
 
 impl AnySource {
     /// Sets a source up. Nothing is asked and no client is built before the first question.
     pub fn new(source: &Source, root: &Utf8Path, network: Network) -> Self {
         match &source.directory {
-            Some(folder) => Self::Directory(Directory::new(root.join(folder), network)),
-            None => Self::GitHub(GitHub::new(source, network)),
+            Some(folder) => Self::Directory(Box::new(Directory::new(root.join(folder), network))),
+            None => Self::GitHub(Box::new(GitHub::new(source, network))),
         }
     }
 }
@@ -196,6 +211,22 @@ pub enum SourceError {
         url: String,
         /// What the client said.
         source: reqwest::Error,
+    },
+    /// The network may not be used, and nothing that was asked before answers this.
+    #[error("the network may not be used, and no earlier answer is kept about the {what}")]
+    Offline {
+        /// What was looked for: "release `b9553`".
+        what: String,
+        /// What would have been asked.
+        url: String,
+    },
+    /// The network may not be used, and this has to be fetched.
+    #[error("the network may not be used, and `{name}` has to be fetched from {url}")]
+    OfflineFile {
+        /// Where it is.
+        url: String,
+        /// Its file name.
+        name: String,
     },
     /// The HTTP client could not be set up.
     #[error("cannot set up an HTTP client")]
@@ -339,15 +370,29 @@ impl SourceError {
                 "check the network and the proxy variables; `source.directory` and `source.mirror` in `orchestrator.yaml` work without GitHub"
                     .to_owned(),
             ),
+            Self::Offline { url, .. } => Some(format!(
+                "run it once without `--offline`, which asks {url}; with an `orchestrator.lock` that covers `orchestrator.yaml` nothing is asked"
+            )),
+            Self::OfflineFile { name, .. } => Some(format!(
+                "fetch `{name}` elsewhere and hand it over with `llama-orch binary install VERSION --from-file {name}`"
+            )),
             Self::Client { .. } => Some(
                 "install the system's CA certificates, or name them in `SSL_CERT_FILE`".to_owned(),
             ),
             Self::Unavailable { .. } => Some("run `llama-orch plan` again later".to_owned()),
-            Self::RateLimited { token_from: None, token_env, .. } => Some(format!(
-                "requests without a token are few; put one into `{token_env}` (no scope is needed)"
-            )),
-            Self::RateLimited { token_from: Some(from), .. } => {
-                Some(format!("the token of `{from}` was used; wait until then, or use another"))
+            Self::RateLimited { token_from, token_env, until, .. } => {
+                let wait = if until.is_some() { "wait until then" } else { "wait a minute" };
+                let instead = match token_from {
+                    None => format!(
+                        "put a token into `{token_env}` (no scope is needed)"
+                    ),
+                    Some(from) => {
+                        format!("use another token than that of `{from}`")
+                    }
+                };
+                Some(format!(
+                    "{wait}, or {instead}; what is locked and installed goes on as it is, and a folder in `source.directory` needs no API"
+                ))
             }
             Self::Refused { token_from: Some(from), .. } => {
                 Some(format!("the token of `{from}` was sent; renew it, or unset `{from}`"))
@@ -363,9 +408,18 @@ impl SourceError {
                 "a login page or a proxy may have answered; check `source.api` in `orchestrator.yaml`"
                     .to_owned(),
             ),
-            Self::ForeignHost { host, .. } => Some(format!(
-                "if `{host}` is to be trusted, name it in `source.mirror` in `orchestrator.yaml`"
-            )),
+            Self::ForeignHost { url, host } => {
+                let own = Url::parse(url).is_ok_and(|url| url.path().contains("/releases/download/"));
+                Some(if own {
+                    format!(
+                        "if `{host}` is to be trusted, name it in `source.mirror` in `orchestrator.yaml`"
+                    )
+                } else {
+                    format!(
+                        "if `{host}` is to be trusted, write the URL it leads to in place of this one"
+                    )
+                })
+            }
             Self::Insecure { .. } => Some("write the URL with `https://`".to_owned()),
             Self::NamesNoBuild { .. } => {
                 Some("pin a build such as `b9553`, or `nightly`, in its place".to_owned())
@@ -396,6 +450,8 @@ impl SourceError {
         match self {
             Self::Unreachable { .. } | Self::Unavailable { .. } | Self::RateLimited { .. } => true,
             Self::Client { .. }
+            | Self::Offline { .. }
+            | Self::OfflineFile { .. }
             | Self::Refused { .. }
             | Self::NotFound { .. }
             | Self::NotAnApi { .. }
@@ -422,7 +478,7 @@ impl From<SourceError> for Unanswered {
         Self::Source {
             why,
             hint: error.hint(),
-            unreachable: error.is_transient(),
+            unreachable: error.is_transient() || matches!(error, SourceError::Offline { .. }),
         }
     }
 }

@@ -12,11 +12,11 @@ use crate::release::{BuildName, Digest, Tag, Variant, VariantRequest};
 impl Resolver<'_> {
     pub(super) fn at_address(&mut self, pin: &Pin, url: &Url) -> Result<WantedBinary, Open> {
         self.used_urls.insert(url.to_string());
-        let digest = self.digest_of(pin, url)?;
         let file = url
             .path_segments()
             .and_then(|mut parts| parts.next_back())
             .unwrap_or_default();
+        let digest = self.digest_of(pin, url, file)?;
         let (tag, read) = match variant::recognise(file) {
             Some(Recognised::Server { tag, variant, .. }) => (Some(tag), Some(variant)),
             Some(Recognised::Companion { .. } | Recognised::Ignored(_)) | None => (None, None),
@@ -34,7 +34,7 @@ impl Resolver<'_> {
                 self.ids.entry(digest).or_insert(id);
                 id
             }
-            None => self.id_for(digest),
+            None => self.id_for(digest, &[]),
         };
         Ok(WantedBinary {
             id,
@@ -49,7 +49,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn digest_of(&self, pin: &Pin, url: &Url) -> Result<Digest, Open> {
+    fn digest_of(&self, pin: &Pin, url: &Url, file: &str) -> Result<Digest, Open> {
         let locked = self.known.lock.archives.get(url.as_str());
         match (locked.map(|locked| locked.sha256), pin.sha256) {
             (Some(locked), Some(pinned)) if locked != pinned => {
@@ -58,10 +58,16 @@ impl Resolver<'_> {
                 ))))
             }
             (Some(digest), _) | (None, Some(digest)) => Ok(digest),
-            (None, None) => Err(Open::impossible(
-                format!("nothing says what {url} has to hash to"),
-                Some("add its `sha256` to the pin".to_owned()),
-            )),
+            (None, None) => {
+                let vouched = self.known.answers.vouched.get(file);
+                vouched.copied().ok_or_else(|| {
+                    Open::Never(Unanswered::NoDigest {
+                        name: file.to_owned(),
+                        size: None,
+                        origin: Box::new(ArchiveOrigin::Url(url.clone())),
+                    })
+                })
+            }
         }
     }
 

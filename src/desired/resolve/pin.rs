@@ -1,13 +1,14 @@
 //! From a pin to a build, in the order design puts the ways: an id in the registry, a URL, the name
 //! of an own build, a release.
 
+use super::pick::rank;
 use super::{Open, Resolver, wanted};
 use crate::desired::{Answer, Question, Unanswered, WantedArchive, WantedBinary};
 use crate::instance::{BinaryId, InstanceName};
 use crate::lock::LockedPin;
-use crate::manifest::{Instance, Pin, ReleaseRequest};
-use crate::release::host::{Choice, files_of};
-use crate::release::{Accelerator, BuildName, Release, Tag, Variant, VariantRequest};
+use crate::manifest::{Pin, ReleaseRequest};
+use crate::release::host::files_of;
+use crate::release::{BuildName, Release, Tag, Variant, VariantRequest};
 
 use super::InstalledBuild;
 
@@ -15,9 +16,9 @@ impl Resolver<'_> {
     pub(super) fn binary(
         &mut self,
         name: &InstanceName,
-        instance: &Instance,
+        pin: Option<&Pin>,
     ) -> Result<WantedBinary, Open> {
-        let Some(pin) = &instance.binary else {
+        let Some(pin) = pin else {
             return self.legacy(name);
         };
         if let Some(id) = pin.binary_id
@@ -108,6 +109,9 @@ impl Resolver<'_> {
         }
         let mut wanted = wanted(id, installed);
         wanted.archives = self.archives_of(pin, installed);
+        if installed.damaged && wanted.archives.is_empty() && pin.source_url.is_none() {
+            wanted.archives = self.fetched_again(name, pin, installed)?;
+        }
         Ok(wanted)
     }
 
@@ -200,7 +204,7 @@ impl Resolver<'_> {
         }
         let version = request.to_string();
         let tag = match self.ask(question, &format!("`{name}` at `{version}`"))? {
-            Answer::Tag(tag) => tag,
+            Answer::Stable { tag, .. } | Answer::Tag(tag) => tag,
             Answer::Releases(releases) => self.newest_with(name, pin, &releases)?,
             Answer::Assets(_) => return Err(mismatched(question)),
         };
@@ -210,20 +214,16 @@ impl Resolver<'_> {
         Ok(tag)
     }
 
-    fn newest_with(
+    /// The newest build that has what a pin asks for.
+    pub(super) fn newest_with(
         &self,
         name: &InstanceName,
         pin: &Pin,
         releases: &[Release],
     ) -> Result<Tag, Open> {
         let has = |release: &Release| {
-            let request = self.request(name, pin, Some(&release.assets));
-            match self.known.host.choose(&request, &release.assets) {
-                Choice::Chosen(chosen) => Some((rank(&chosen.variant), release.tag)),
-                Choice::CompanionMissing { .. }
-                | Choice::Unfit { .. }
-                | Choice::NotPublished { .. } => None,
-            }
+            let chosen = self.pick(name, pin, release).ok()?;
+            Some((rank(&chosen.variant), release.tag))
         };
         // One that is still being uploaded may have only its CPU build yet, and what `auto` chooses
         // stays: of several, the newest one of the best kind.
@@ -254,16 +254,6 @@ impl Resolver<'_> {
             }
             None => Err(Open::Ask(question)),
         }
-    }
-}
-
-/// What `auto` takes first where the machine runs it, as [`crate::release::host`] has it.
-fn rank(variant: &Variant) -> u8 {
-    match variant.accelerator() {
-        Some(Accelerator::Cuda(_)) => 3,
-        Some(Accelerator::Rocm(_)) => 2,
-        Some(Accelerator::Vulkan) => 1,
-        Some(Accelerator::Cpu | Accelerator::Other(_)) | None => 0,
     }
 }
 

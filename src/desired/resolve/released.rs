@@ -8,15 +8,21 @@ use crate::desired::{Answer, ArchiveOrigin, Question, Unanswered, WantedArchive,
 use crate::instance::InstanceName;
 use crate::lock::LockedAsset;
 use crate::manifest::Pin;
-use crate::release::host::{Choice, files_of};
 use crate::release::variant::{self, Recognised};
-use crate::release::{Accelerator, Asset, BuildName, Tag, Variant, VariantRequest};
+use crate::release::{Asset, BuildName, Release, Tag, Variant, VariantRequest};
 
 /// What a release's list holds for a request.
 struct Found {
     variant: Variant,
     archives: Vec<WantedArchive>,
     why: String,
+}
+
+impl Found {
+    /// The archives to unpack beside the server's.
+    fn companions(&self) -> &[WantedArchive] {
+        self.archives.get(1..).unwrap_or_default()
+    }
 }
 
 impl Resolver<'_> {
@@ -27,25 +33,28 @@ impl Resolver<'_> {
         tag: Tag,
     ) -> Result<WantedBinary, Open> {
         self.used_tags.insert(tag);
-        // A lock that was written while the release was still uploading does not cover everybody.
-        let locked = self.locked_assets(tag);
-        let locked = locked.and_then(|assets| self.choose(name, pin, tag, &assets).ok());
+        let locked = self.covered(name, pin, tag)?;
         if let Some(installed) = self.already_there(name, pin, tag, locked.as_ref()) {
-            let wanted = wanted(pin.binary_id.unwrap_or(installed.id), installed);
-            let archives = locked.map(|found| found.archives).unwrap_or_default();
+            let installed = installed.clone();
+            let archives = match locked {
+                Some(found) => found.archives,
+                None if installed.damaged => self.fetched_again(name, pin, &installed)?,
+                None => Vec::new(),
+            };
+            let wanted = wanted(pin.binary_id.unwrap_or(installed.id), &installed);
             self.note_choice(name, pin, &wanted.variant, None);
             return Ok(WantedBinary { archives, ..wanted });
         }
-        let found = match locked {
-            Some(found) => found,
-            None => self.listed(name, pin, tag)?,
+        let (found, place) = match locked {
+            Some(found) => (found, "`orchestrator.lock`"),
+            None => (self.listed(name, pin, tag)?, "the release"),
         };
         let Some(server) = found.archives.first() else {
             return Err(mismatched(Question::Assets(tag)));
         };
         if let Some(pinned) = pin.sha256.filter(|pinned| *pinned != server.digest) {
             return Err(Open::Never(Unanswered::Contradiction(format!(
-                "the pin's `sha256` is {pinned}, but `{}` is {} in the lock or the release",
+                "the pin's `sha256` is {pinned}, but `{}` is {} in {place}",
                 server.name, server.digest
             ))));
         }
@@ -55,7 +64,7 @@ impl Resolver<'_> {
                 self.ids.entry(digest).or_insert(id);
                 id
             }
-            None => self.id_for(digest),
+            None => self.id_for(digest, found.companions()),
         };
         self.note_choice(name, pin, &found.variant, Some(found.why));
         Ok(WantedBinary {
@@ -66,9 +75,62 @@ impl Resolver<'_> {
         })
     }
 
+    /// What the lock has for a pin. One that was written while the release was still being uploaded
+    /// does not cover everybody.
+    fn covered(&self, name: &InstanceName, pin: &Pin, tag: Tag) -> Result<Option<Found>, Open> {
+        let Some(locked) = self.locked_release(tag) else {
+            return Ok(None);
+        };
+        let Ok(found) = self.found(name, pin, &locked) else {
+            return Ok(None);
+        };
+        // What `auto` chooses first, it keeps. Before that is a lesser kind than this machine can
+        // run, the release is asked whether it has a better one by now; where it cannot be asked,
+        // the lock has to do.
+        let settled = self.request(name, pin, Some(&locked.assets)) != VariantRequest::Auto
+            || self.awaited(&found.variant, &locked.assets).is_none();
+        let question = Question::Assets(tag);
+        match self.known.answers.known.get(&question) {
+            _ if settled || self.known.terms.locked || self.known.terms.offline => Ok(Some(found)),
+            None => Err(Open::Ask(question)),
+            Some(Ok(_)) => Ok(None),
+            Some(Err(_)) => Ok(Some(found)),
+        }
+    }
+
+    /// The archives of an installed build that is damaged, from the release's own list: the same
+    /// ones that it came from. None where there is no asking.
+    pub(super) fn fetched_again(
+        &mut self,
+        name: &InstanceName,
+        pin: &Pin,
+        installed: &InstalledBuild,
+    ) -> Result<Vec<WantedArchive>, Open> {
+        let Some(tag) = installed.build.tag() else {
+            return Ok(Vec::new());
+        };
+        if self.known.terms.locked || installed.variant.parts().is_none() {
+            return Ok(Vec::new());
+        }
+        let same = Pin {
+            variant: VariantRequest::Named(installed.variant.to_string()),
+            ..pin.clone()
+        };
+        let found = self.listed(name, &same, tag)?;
+        match (installed.digest, found.archives.first()) {
+            (Some(was), Some(server)) if was != server.digest => {
+                Err(Open::Never(Unanswered::Contradiction(format!(
+                    "the damaged build {} came from an archive that is {was}, but `{}` is {} in the release",
+                    installed.id, server.name, server.digest
+                ))))
+            }
+            _ => Ok(found.archives),
+        }
+    }
+
     /// What the release itself lists, which the lock remembers from then on.
     fn listed(&mut self, name: &InstanceName, pin: &Pin, tag: Tag) -> Result<Found, Open> {
-        let mut assets = self.assets_of(name, tag)?;
+        let mut release = self.release_of(name, tag)?;
         let mut locked = self
             .known
             .lock
@@ -76,59 +138,60 @@ impl Resolver<'_> {
             .get(&tag)
             .cloned()
             .unwrap_or_default();
-        for asset in &mut assets {
+        let mut replaced = BTreeMap::new();
+        for asset in &mut release.assets {
             // What was locked once is what it must hash to, whatever the release says today.
             if let Some(known) = locked.get(&asset.name) {
+                if let Some(now) = asset.digest.filter(|now| *now != known.sha256) {
+                    replaced.insert(asset.name.clone(), now);
+                }
                 asset.digest = Some(known.sha256);
             }
         }
-        let found = self.choose(name, pin, tag, &assets)?;
-        for (name, asset) in lockable(&assets, &found.archives) {
+        let found = self.found(name, pin, &release)?;
+        for archive in &found.archives {
+            if let Some(now) = replaced.get(&archive.name) {
+                return Err(Open::Never(Unanswered::Contradiction(format!(
+                    "`{}` is {} in the lock, but the release now says {now}: it was replaced after it was locked",
+                    archive.name, archive.digest
+                ))));
+            }
+        }
+        for (name, asset) in lockable(&release.assets, &found.archives) {
             locked.entry(name).or_insert(asset);
         }
         self.lock.assets.insert(tag, locked);
         Ok(found)
     }
 
-    fn assets_of(&self, name: &InstanceName, tag: Tag) -> Result<Vec<Asset>, Open> {
+    pub(super) fn release_of(&self, name: &InstanceName, tag: Tag) -> Result<Release, Open> {
         if let Some(Ok(Answer::Releases(releases))) =
             self.known.answers.known.get(&Question::Recent)
             && let Some(release) = releases.iter().find(|release| release.tag == tag)
             // A folder hashes its archives only when it is asked for those of one build.
             && release.assets.iter().all(|asset| asset.digest.is_some())
         {
-            return Ok(release.assets.clone());
+            return Ok(release.clone());
         }
         let question = Question::Assets(tag);
         match self.ask(question, &format!("{tag} for `{name}`"))? {
-            Answer::Assets(assets) => Ok(assets),
-            Answer::Tag(_) | Answer::Releases(_) => Err(mismatched(question)),
+            Answer::Assets(release) => Ok(release),
+            Answer::Stable { .. } | Answer::Tag(_) | Answer::Releases(_) => {
+                Err(mismatched(question))
+            }
         }
+    }
+
+    fn locked_release(&self, tag: Tag) -> Option<Release> {
+        Some(Release {
+            tag,
+            assets: self.locked_assets(tag)?,
+            uploading: false,
+        })
     }
 
     pub(super) fn locked_assets(&self, tag: Tag) -> Option<Vec<Asset>> {
         self.known.lock.assets.get(&tag).map(list_of)
-    }
-
-    /// What to look for. `auto` stays with what it chose before; where toolkit versions have moved
-    /// on, with the family of it.
-    pub(super) fn request(
-        &self,
-        name: &InstanceName,
-        pin: &Pin,
-        assets: Option<&[Asset]>,
-    ) -> VariantRequest {
-        match (&pin.variant, self.known.chosen.get(name)) {
-            (VariantRequest::Auto, Some(chosen)) => {
-                let there = assets.is_none_or(|assets| files_of(chosen, assets).is_some());
-                VariantRequest::Named(if there {
-                    chosen.to_string()
-                } else {
-                    family(chosen)
-                })
-            }
-            (VariantRequest::Auto | VariantRequest::Named(_), _) => pin.variant.clone(),
-        }
     }
 
     fn already_there(
@@ -156,6 +219,7 @@ impl Resolver<'_> {
                 Some(found) => {
                     installed.variant == found.variant
                         && installed.digest == found.archives.first().map(|archive| archive.digest)
+                        && installed.has(found.companions())
                 }
                 // Without a list there is nothing that `auto` could be chosen from.
                 None => {
@@ -166,78 +230,23 @@ impl Resolver<'_> {
         })
     }
 
-    fn choose(
-        &self,
-        name: &InstanceName,
-        pin: &Pin,
-        tag: Tag,
-        assets: &[Asset],
-    ) -> Result<Found, Open> {
-        let request = self.request(name, pin, Some(assets));
-        match self.known.host.choose(&request, assets) {
-            Choice::Chosen(chosen) => {
-                let mut server = chosen.server;
-                server.digest = server.digest.or(pin.sha256);
-                let archives = std::iter::once(server)
-                    .chain(chosen.companions)
-                    .map(|asset| archive(tag, asset))
-                    .collect::<Result<_, _>>()?;
-                Ok(Found {
-                    variant: chosen.variant,
-                    archives,
-                    why: chosen.why,
-                })
-            }
-            Choice::CompanionMissing { variant } => Err(Open::impossible(
-                format!(
-                    "{tag} has a `{variant}` build, but not the CUDA runtime (`cudart-`) it needs"
-                ),
-                Some("pin another build; upstream publishes both with most of them".to_owned()),
-            )),
-            Choice::Unfit { why } => Err(Open::impossible(
-                format!("no `{request}` build of {tag} runs on this machine: it {why}"),
-                Some(
-                    "pin a build made for this machine by its `source_url` and `sha256`".to_owned(),
-                ),
-            )),
-            Choice::NotPublished { published } => {
-                // The builds around it that have it are worth one question.
-                if !self.known.terms.locked
-                    && !self.known.answers.known.contains_key(&Question::Recent)
-                {
-                    return Err(Open::Ask(Question::Recent));
-                }
-                Err(Open::Never(Unanswered::NotPublished {
-                    build: tag,
-                    wanted: request.to_string(),
-                    published: published.iter().map(Variant::short).collect(),
-                    nearest: self.nearest_with(tag, &request),
-                }))
-            }
-        }
-    }
-
-    /// The builds around `tag` that have the asset, as far as the lock and the answers know.
-    fn nearest_with(&self, tag: Tag, request: &VariantRequest) -> Vec<Tag> {
-        const SHOWN: usize = 3;
-        let has =
-            |assets: &[Asset]| matches!(self.known.host.choose(request, assets), Choice::Chosen(_));
-        let locked = self.known.lock.assets.iter();
-        let mut tags: Vec<Tag> = locked
-            .filter(|(_, assets)| has(&list_of(assets)))
-            .map(|(tag, _)| *tag)
-            .collect();
-        if let Some(Ok(Answer::Releases(releases))) =
-            self.known.answers.known.get(&Question::Recent)
-        {
-            let with_it = releases.iter().filter(|release| has(&release.assets));
-            tags.extend(with_it.map(|release| release.tag));
-        }
-        tags.retain(|other| *other != tag);
-        tags.sort_by_key(|other| (other.number().abs_diff(tag.number()), *other));
-        tags.dedup();
-        tags.truncate(SHOWN);
-        tags
+    fn found(&self, name: &InstanceName, pin: &Pin, release: &Release) -> Result<Found, Open> {
+        let chosen = self.pick(name, pin, release)?;
+        let mut server = chosen.server;
+        server.digest = server.digest.or(pin.sha256);
+        let archives = std::iter::once(server)
+            .chain(chosen.companions)
+            .map(|mut asset| {
+                let vouched = self.known.answers.vouched.get(&asset.name);
+                asset.digest = asset.digest.or(vouched.copied());
+                archive(release.tag, asset)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Found {
+            variant: chosen.variant,
+            archives,
+            why: chosen.why,
+        })
     }
 
     fn note_choice(
@@ -259,30 +268,20 @@ impl Resolver<'_> {
     }
 }
 
-/// The family a variant belongs to, as a manifest would ask for it.
-fn family(variant: &Variant) -> String {
-    match variant.accelerator() {
-        Some(Accelerator::Cpu) => "cpu".to_owned(),
-        Some(Accelerator::Vulkan) => "vulkan".to_owned(),
-        Some(Accelerator::Cuda(_)) => "cuda".to_owned(),
-        Some(Accelerator::Rocm(_)) => "rocm".to_owned(),
-        Some(Accelerator::Other(words)) => words,
-        None => variant.to_string(),
-    }
-}
-
 pub(super) fn archive(tag: Tag, asset: Asset) -> Result<WantedArchive, Open> {
+    let origin = ArchiveOrigin::Release(tag);
     let Some(digest) = asset.digest else {
-        return Err(Open::impossible(
-            format!("nothing says what `{}` has to hash to", asset.name),
-            Some("add the archive's `sha256` to the pin".to_owned()),
-        ));
+        return Err(Open::Never(Unanswered::NoDigest {
+            name: asset.name,
+            size: Some(asset.size),
+            origin: Box::new(origin),
+        }));
     };
     Ok(WantedArchive {
         name: asset.name,
         size: Some(asset.size),
         digest,
-        origin: ArchiveOrigin::Release(tag),
+        origin,
     })
 }
 
@@ -307,7 +306,7 @@ fn lockable(assets: &[Asset], vouched: &[WantedArchive]) -> BTreeMap<String, Loc
         .collect()
 }
 
-fn list_of(assets: &BTreeMap<String, LockedAsset>) -> Vec<Asset> {
+pub(super) fn list_of(assets: &BTreeMap<String, LockedAsset>) -> Vec<Asset> {
     assets
         .iter()
         .map(|(name, locked)| Asset {

@@ -67,6 +67,7 @@ fn release(build: &str, variants: &[&str]) -> Release {
     Release {
         tag: tag(build),
         assets: assets(build, variants),
+        uploading: false,
     }
 }
 
@@ -77,6 +78,8 @@ fn installed(id: &str, build: &str, variant: &str) -> InstalledBuild {
         build: build.parse().expect("the name of a build"),
         variant: Variant::new(variant),
         digest: Some(digest(build, variant)),
+        companions: Vec::new(),
+        damaged: false,
     }
 }
 
@@ -148,6 +151,15 @@ impl World {
         self
     }
 
+    /// The same, and more may come.
+    fn uploads(mut self, build: &str, variants: &[&str]) -> Self {
+        self = self.publishes(build, variants);
+        let mut releases = self.releases.iter_mut();
+        let release = releases.find(|release| release.tag == tag(build));
+        release.expect("it was published").uploading = true;
+        self
+    }
+
     /// The lock has these files of a build.
     fn locks(mut self, build: &str, variants: &[&str]) -> Self {
         let assets = assets(build, variants).into_iter().map(|asset| {
@@ -198,13 +210,17 @@ impl World {
             unreachable: false,
         };
         match question {
-            Question::NewestStable => self.stable.map(Answer::Tag),
+            Question::NewestStable => self.stable.map(|tag| Answer::Stable {
+                release: Some("v0.9.0".to_owned()),
+                tag,
+            }),
             Question::TagOf(version) => self.versions.get(&version).copied().map(Answer::Tag),
             Question::Assets(tag) => {
                 let mut releases = self.releases.iter();
                 releases
                     .find(|release| release.tag == tag)
-                    .map(|release| Answer::Assets(release.assets.clone()))
+                    .cloned()
+                    .map(Answer::Assets)
             }
             Question::Recent => Some(Answer::Releases(self.releases.clone())),
         }

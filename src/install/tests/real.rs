@@ -19,11 +19,11 @@ fn a_real_llama_server_is_installed_and_says_which_build_it_is() {
     let answer = runtime()
         .block_on(source.answer(&Question::Assets(tag)))
         .expect("an answer");
-    let Answer::Assets(assets) = answer else {
+    let Answer::Assets(release) = answer else {
         panic!("other than assets: {answer:?}")
     };
-    let [asset] = assets.as_slice() else {
-        panic!("other than one: {assets:?}")
+    let [asset] = release.assets.as_slice() else {
+        panic!("other than one: {release:?}")
     };
     let binary = WantedBinary {
         id: BinaryId::new(uuid::Uuid::new_v4()),

@@ -51,7 +51,8 @@ fn a_folder_lists_what_belongs_to_a_build() {
         ("tiny.gguf", "a model"),
         ("llama-b9001-ui.tar.gz", "ignored"),
     ]);
-    let Ok(Answer::Assets(assets)) = folder.ask(Question::Assets(Tag::new(9001))) else {
+    let Ok(Answer::Assets(Release { assets, .. })) = folder.ask(Question::Assets(Tag::new(9001)))
+    else {
         panic!("no assets");
     };
     let names: Vec<&str> = assets.iter().map(|asset| asset.name.as_str()).collect();
@@ -69,7 +70,7 @@ fn sums_that_are_there_are_believed_without_hashing() {
     );
     let folder = Folder::with(&[(LINUX, "linux"), (NEWER, "newer"), ("SHA256SUMS", &sums)]);
     let digest = |tag| match folder.ask(Question::Assets(Tag::new(tag))) {
-        Ok(Answer::Assets(assets)) => assets[0].digest,
+        Ok(Answer::Assets(release)) => release.assets[0].digest,
         other => panic!("no assets: {other:?}"),
     };
     assert_eq!(digest(9001), Some(Digest::of("a")));
@@ -110,7 +111,11 @@ fn the_recent_builds_are_listed_newest_first_and_nothing_is_hashed() {
 fn stable_is_what_the_folder_names_and_never_guessed() {
     let named = Folder::with(&[(LINUX, ""), (NEWER, ""), ("nightly-tag.txt", "b9001\n")]);
     let answer = named.ask(Question::NewestStable).expect("it is named");
-    assert_eq!(answer, Answer::Tag(Tag::new(9001)));
+    let stable = Answer::Stable {
+        release: None,
+        tag: Tag::new(9001),
+    };
+    assert_eq!(answer, stable);
     let error = Folder::with(&[(LINUX, ""), (NEWER, "")])
         .ask(Question::NewestStable)
         .expect_err("the newest may be there to be tried");

@@ -82,7 +82,11 @@ fn the_newest_stable_release_leads_to_the_build_it_names() {
         (NAMED, Reply::file("b11429\n")),
     ]);
     let answer = ask(&server, Question::NewestStable).expect("an answer");
-    assert_eq!(answer, Answer::Tag(Tag::new(11429)));
+    let stable = Answer::Stable {
+        release: Some("v0.6.0".to_owned()),
+        tag: Tag::new(11429),
+    };
+    assert_eq!(answer, stable);
     let asked = server.asked();
     assert!(
         asked[0]
@@ -102,7 +106,11 @@ fn the_newest_stable_release_leads_to_the_build_it_names() {
 fn a_mirror_that_still_calls_a_build_stable_is_understood() {
     let server = Server::start([(LATEST, Reply::json(fixtures::text("b7572")))]);
     let answer = ask(&server, Question::NewestStable).expect("an answer");
-    assert_eq!(answer, Answer::Tag(Tag::new(7572)));
+    let stable = Answer::Stable {
+        release: None,
+        tag: Tag::new(7572),
+    };
+    assert_eq!(answer, stable);
 }
 
 #[test]
@@ -137,7 +145,12 @@ fn a_stable_release_that_names_no_build_says_what_it_names() {
 fn a_builds_files_come_with_their_digests() {
     let server = Server::start([(B11429, Reply::json(fixtures::text("b11429")))]);
     let answer = ask(&server, Question::Assets(Tag::new(11429))).expect("an answer");
-    assert_eq!(answer, Answer::Assets(fixtures::assets("b11429")));
+    let release = Release {
+        tag: Tag::new(11429),
+        assets: fixtures::assets("b11429"),
+        uploading: false,
+    };
+    assert_eq!(answer, Answer::Assets(release));
 }
 
 #[test]
@@ -152,7 +165,12 @@ fn a_file_that_is_still_being_uploaded_is_not_there() {
         size: 1,
         digest: None,
     };
-    assert_eq!(answer, Answer::Assets(vec![there]));
+    let release = Release {
+        tag: Tag::new(11429),
+        assets: vec![there],
+        uploading: true,
+    };
+    assert_eq!(answer, Answer::Assets(release));
 }
 
 #[test]
@@ -179,6 +197,15 @@ fn each_kind_of_refusal_says_what_it_is_and_what_helps() {
             .with("x-ratelimit-reset", "4102444800"),
         Reply::new(429, "application/json", "{}"),
         Reply::new(403, "application/json", "{}"),
+        Reply::new(
+            403,
+            "application/json",
+            "{\"message\":\"You have exceeded a secondary rate limit.\"}",
+        )
+        .with("x-ratelimit-remaining", "4000")
+        .with("x-ratelimit-reset", "4102444800"),
+        Reply::new(429, "application/json", "{}")
+            .with("retry-after", "Fri, 01 Jan 2100 00:00:00 GMT"),
         Reply::new(401, "application/json", "{}"),
         Reply::new(502, "text/html", "<html>"),
         Reply::new(200, "text/html", "<html>login</html>"),
@@ -207,11 +234,15 @@ fn each_kind_of_refusal_says_what_it_is_and_what_helps() {
     there is no release `b11429` at `http://host/repos/ggml-org/llama.cpp/releases/tags/b11429`
       transient: false, hint: check the version in `orchestrator.yaml`; `llama-orch plan` shows what each instance is pinned to
     `127.0.0.1` answers no more requests before [time] (its rate limit)
-      transient: true, hint: requests without a token are few; put one into `LLAMA_ORCH_TEST_NO_SUCH_TOKEN` (no scope is needed)
+      transient: true, hint: wait until then, or put a token into `LLAMA_ORCH_TEST_NO_SUCH_TOKEN` (no scope is needed); what is locked and installed goes on as it is, and a folder in `source.directory` needs no API
     `127.0.0.1` answers no more requests for now (its rate limit)
-      transient: true, hint: requests without a token are few; put one into `LLAMA_ORCH_TEST_NO_SUCH_TOKEN` (no scope is needed)
+      transient: true, hint: wait a minute, or put a token into `LLAMA_ORCH_TEST_NO_SUCH_TOKEN` (no scope is needed); what is locked and installed goes on as it is, and a folder in `source.directory` needs no API
     `http://host/repos/ggml-org/llama.cpp/releases/tags/b11429` refused the request with status 403
       transient: false, hint: check `source.repository` and `source.api` in `orchestrator.yaml`
+    `127.0.0.1` answers no more requests for now (its rate limit)
+      transient: true, hint: wait a minute, or put a token into `LLAMA_ORCH_TEST_NO_SUCH_TOKEN` (no scope is needed); what is locked and installed goes on as it is, and a folder in `source.directory` needs no API
+    `127.0.0.1` answers no more requests before [time] (its rate limit)
+      transient: true, hint: wait until then, or put a token into `LLAMA_ORCH_TEST_NO_SUCH_TOKEN` (no scope is needed); what is locked and installed goes on as it is, and a folder in `source.directory` needs no API
     `http://host/repos/ggml-org/llama.cpp/releases/tags/b11429` refused the request with status 401
       transient: false, hint: check `source.repository` and `source.api` in `orchestrator.yaml`
     `http://host/repos/ggml-org/llama.cpp/releases/tags/b11429` answered with status 502

@@ -39,6 +39,12 @@ impl Http {
                     url: url.to_string(),
                 });
         }
+        if self.network.offline {
+            return Err(SourceError::OfflineFile {
+                url: url.to_string(),
+                name: name(url).to_owned(),
+            });
+        }
         if let Some(resume) = resume
             && let Some(opened) = self.part(url, resume).await?
         {

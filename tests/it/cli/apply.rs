@@ -285,8 +285,8 @@ fn a_build_that_cannot_be_had_names_those_that_can() {
 
     Plan: nothing to do; 2 blocked.
     --- stderr
+    hint: pin another build, or another variant
     hint: put the archive, such as `llama-b1009-bin-[VARIANT].tar.gz`, into `[ROOT]/releases`
-    hint: the release may still be uploading; run `llama-orch plan` again, or pin another build
     ");
     assert!(sandbox.servers().is_empty());
 }

@@ -35,12 +35,17 @@ fn stable_leads_through_its_text_file_to_a_build_and_is_asked_once() {
         .run(&["plan"])
         .assert_code(0)
         .assert_says("install  b1001");
-    let _ = server.asked();
-    sandbox.run(&["apply", "--quiet"]).assert_code(0);
     assert_snapshot!(server.asked().join("\n"), @r"
     /api/repos/ggml-org/llama.cpp/releases/latest
     /mirror/releases/download/v0.9.0/nightly-tag.txt
     /api/repos/ggml-org/llama.cpp/releases/tags/b1001
+    ");
+    // What was answered just now is not asked again, by whatever verb.
+    sandbox.run(&["plan"]).assert_code(0);
+    sandbox.run(&["--offline", "plan"]).assert_code(0);
+    assert_eq!(server.asked(), Vec::<String>::new());
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    assert_snapshot!(server.asked().join("\n"), @r"
     /mirror/releases/download/b1001/llama-b1001-bin-[VARIANT].tar.gz
     ");
     assert_snapshot!(sandbox.read("orchestrator.lock"), @r"

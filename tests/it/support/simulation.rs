@@ -133,6 +133,8 @@ impl World {
                 build: binary.build.clone(),
                 variant: binary.variant.clone(),
                 digest: binary.digest,
+                companions: Vec::new(),
+                damaged: binary.damage.is_some(),
             })
             .collect()
     }

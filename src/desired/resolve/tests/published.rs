@@ -41,17 +41,26 @@ fn builds_of_the_lock_count_as_near_ones() {
 }
 
 #[test]
-fn a_release_that_is_still_empty_may_be_uploading() {
-    let settled = World::pinned("version: b9553, variant: vulkan")
-        .publishes("b9553", &[])
+fn a_release_that_is_still_being_uploaded_is_told_from_one_that_is_done() {
+    let world = World::pinned("version: b9553, variant: vulkan").publishes("b9540", &[VULKAN]);
+    let done = world.clone().publishes("b9553", &[]).settle();
+    let uploading = world.clone().uploads("b9553", &[CPU]).settle();
+    let alone = World::pinned("version: b9553, variant: vulkan")
+        .uploads("b9553", &[])
         .settle();
-    let why = settled.why("chat");
-    assert_eq!(
-        why.to_string(),
-        "b9553 has no `vulkan` build; it has none for this system"
-    );
-    assert!(why.hint().expect("a hint").contains("uploading"));
-    assert!(settled.resolved.lock.assets.is_empty());
+    let told = [done, uploading, alone].map(|settled| {
+        assert!(settled.resolved.lock.assets.is_empty());
+        let why = settled.why("chat");
+        format!("{why}\n  {}", why.hint().expect("a hint"))
+    });
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    b9553 has no `vulkan` build; it has none for this system
+      the nearest builds that have it: b9540
+    b9553 has no `vulkan` build yet: it is still being uploaded; it has cpu-x64
+      run `llama-orch plan` again in some minutes; the nearest builds that have it: b9540
+    b9553 has no `vulkan` build yet: it is still being uploaded; it has none for this system
+      run `llama-orch plan` again in some minutes
+    "#);
 }
 
 #[test]

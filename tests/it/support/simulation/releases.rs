@@ -38,22 +38,27 @@ impl Releases {
         match question {
             Question::NewestStable => self
                 .stable
-                .map(Answer::Tag)
+                .map(|tag| Answer::Stable { release: None, tag })
                 .ok_or_else(|| no("there is no stable release".to_owned())),
             Question::TagOf(version) => Err(no(format!("there is no release `{version}`"))),
             Question::Assets(tag) if self.published.contains(&tag) => {
-                Ok(Answer::Assets(assets(tag)))
+                Ok(Answer::Assets(release(tag)))
             }
             Question::Assets(tag) => Err(no(format!("there is no release `{tag}`"))),
             Question::Recent => {
                 let newest_first = self.published.iter().rev();
-                let releases = newest_first.map(|tag| Release {
-                    tag: *tag,
-                    assets: assets(*tag),
-                });
+                let releases = newest_first.map(|tag| release(*tag));
                 Ok(Answer::Releases(releases.collect()))
             }
         }
+    }
+}
+
+fn release(tag: Tag) -> Release {
+    Release {
+        tag,
+        assets: assets(tag),
+        uploading: false,
     }
 }
 
