@@ -98,19 +98,31 @@ pub fn read_text(path: &Utf8Path) -> Result<Option<String>, FileError> {
 /// # Errors
 /// A newer schema and a damaged file are told apart, and neither is ever taken for absence.
 pub fn read_json<T: DeserializeOwned>(path: &Utf8Path, known: u32) -> Result<Option<T>, FileError> {
+    match read_text(path)? {
+        Some(text) => parse_json(&text, path, known).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Reads the text of one of our JSON files with an integer `schema`. The path is for messages.
+///
+/// # Errors
+/// A newer schema and a damaged text are told apart.
+pub fn parse_json<T: DeserializeOwned>(
+    text: &str,
+    path: &Utf8Path,
+    known: u32,
+) -> Result<T, FileError> {
     /// Only the part that says whether the rest can be understood.
     #[derive(serde::Deserialize)]
     struct Head {
         schema: u64,
     }
-    let Some(text) = read_text(path)? else {
-        return Ok(None);
-    };
     let damaged = |error: serde_json::Error| FileError::Damaged {
         path: path.to_owned(),
         why: error.to_string(),
     };
-    let head: Head = serde_json::from_str(&text).map_err(damaged)?;
+    let head: Head = serde_json::from_str(text).map_err(damaged)?;
     if head.schema > u64::from(known) {
         return Err(FileError::Newer {
             path: path.to_owned(),
@@ -118,7 +130,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Utf8Path, known: u32) -> Result<Opt
             known,
         });
     }
-    serde_json::from_str(&text).map(Some).map_err(damaged)
+    serde_json::from_str(text).map_err(damaged)
 }
 
 /// Writes a value as indented JSON. See [`write()`].

@@ -15,13 +15,20 @@ mod archive;
 mod build;
 pub mod cache;
 mod check;
+mod damage;
 mod download;
 mod error;
 mod fetch;
+mod files;
+mod place;
+mod present;
 mod receive;
 mod recover;
+mod share;
 mod staging;
 mod system;
+mod tree;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -33,22 +40,27 @@ use camino::Utf8Path;
 
 pub use archive::ArchiveError;
 pub use check::CheckError;
+pub use damage::{damage, note_damage, reference};
 pub use download::Pause;
 pub use error::InstallError;
 pub use fetch::{FetchRequest, fetch_unverified};
+pub use files::{FileNote, Files, LinkNote};
 pub use recover::{Recovered, recover, uninstall};
+pub use verify::{Difference, OnBytes, Verification, verify};
 
 use build::{Build, Origin};
 use cache::Partial;
+use files::LIST;
 use futures_util::future::try_join_all;
+use present::present;
 use receive::{Reception, Verified};
 use staging::Staging;
 use tokio::sync::Semaphore;
 
-use crate::desired::{ArchiveOrigin, WantedBinary};
+use crate::desired::{ArchiveOrigin, WantedArchive, WantedBinary};
 use crate::durable::{self, FileError};
 use crate::kill_point;
-use crate::registry::{Entry, OutsideBins, Registry};
+use crate::registry::{Entry, Registry};
 use crate::release::host::Host;
 use crate::release::source::ReleaseSource;
 
@@ -57,6 +69,10 @@ const PROGRAMS: [&str; 2] = ["llama-server", "llama-server.exe"];
 
 /// Our own note in a build's folder: its entry of the registry.
 const METADATA: &str = ".llama-orch.json";
+
+/// Where builds are put together, in the folder of all builds. A build that was installed again
+/// leaves through it, also while a server still runs from it.
+pub const STAGING: &str = ".staging";
 
 /// How many times its packed size an archive is taken to need on disk: itself and its content.
 const UNPACKED_FACTOR: u64 = 5;
@@ -140,6 +156,7 @@ pub async fn install<S: ReleaseSource>(
     if let Some(installed) = present(request)? {
         return Ok(installed);
     }
+    build::check_companion(request.binary)?;
     ignore_in_git(request.bins)?;
     let staging =
         Arc::new(Staging::enter(request.bins, digest, || progress(Progress::Waiting)).await?);
@@ -158,12 +175,12 @@ pub async fn install<S: ReleaseSource>(
     let location = location.unwrap_or_default();
     let (binary, bins) = (request.binary.clone(), request.bins.to_owned());
     let (host, unverified) = (request.host.cloned(), request.unverified);
-    let is_release = |archive: &crate::desired::WantedArchive| {
-        matches!(archive.origin, ArchiveOrigin::Release(_))
-    };
+    let is_release = |archive: &WantedArchive| matches!(archive.origin, ArchiveOrigin::Release(_));
     let strict = request.official && binary.archives.first().is_some_and(is_release);
     let (verified, partials): (Vec<_>, Vec<_>) = verified.into_iter().unzip();
     blocking(move || {
+        // The folder stays as long as somebody works in it, also when the caller gave up.
+        let _held = staging;
         let build = Build::assemble(verified)?;
         kill_point::reached("install.unpacked");
         let mut checked = build.check(&binary, host.as_ref(), strict)?;
@@ -172,8 +189,8 @@ pub async fn install<S: ReleaseSource>(
             location,
             unverified,
         };
-        let entry = checked.commit(&binary, &bins, origin, &staging)?;
-        for partial in partials {
+        let entry = checked.commit(&binary, &bins, origin)?;
+        for partial in partials.into_iter().flatten() {
             partial.remove()?;
         }
         Ok(Installed {
@@ -185,13 +202,14 @@ pub async fn install<S: ReleaseSource>(
     .await
 }
 
-/// Receives the archives of a build beside each other.
+/// Receives the archives of a build beside each other; a companion that lies in another build is
+/// taken from there.
 async fn receive_all<S: ReleaseSource>(
     request: &InstallRequest<'_>,
     source: &S,
     staging: &Arc<Staging>,
     progress: OnProgress<'_>,
-) -> Result<Vec<(Verified, Partial)>, InstallError> {
+) -> Result<Vec<(Verified, Option<Partial>)>, InstallError> {
     let archives = &request.binary.archives;
     let total = archives
         .iter()
@@ -211,6 +229,12 @@ async fn receive_all<S: ReleaseSource>(
         let tell = &tell;
         let (on_pause, on_waiting) = (&on_pause, &on_waiting);
         async move {
+            if number > 0
+                && let Some(verified) = shared(request, archive, number, staging).await?
+            {
+                tell(number, archive.size.unwrap_or_default());
+                return Ok((verified, None));
+            }
             // Before a slot is taken: whoever is waited for may need one.
             let partial = Partial::enter(request.bins, archive.digest, on_waiting).await?;
             let reception = Reception {
@@ -220,10 +244,29 @@ async fn receive_all<S: ReleaseSource>(
                 on_bytes: &move |bytes| tell(number, bytes),
                 on_pause,
             };
-            reception.receive(archive, number, staging, partial).await
+            let (verified, partial) = reception.receive(archive, number, staging, partial).await?;
+            Ok((verified, Some(partial)))
         }
     });
     try_join_all(receiving).await
+}
+
+/// A companion as it lies in another build, if it lies in one.
+async fn shared(
+    request: &InstallRequest<'_>,
+    archive: &WantedArchive,
+    number: usize,
+    staging: &Arc<Staging>,
+) -> Result<Option<Verified>, InstallError> {
+    let (bins, wanted) = (request.bins.to_owned(), archive.clone());
+    let staging = Arc::clone(staging);
+    let unpacked = blocking(move || {
+        let registry = Registry::load(&bins)?;
+        share::share(&bins, &registry, &wanted, &staging.part(number))
+    })
+    .await?;
+    let archive = archive.clone();
+    Ok(unpacked.map(|unpacked| Verified { archive, unpacked }))
 }
 
 /// Does something that takes its time without holding up the runtime.
@@ -234,78 +277,6 @@ async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(stopped) => Err(InstallError::Stopped { source: stopped }),
     }
-}
-
-/// Looks whether the build is there, under its own id or under another one.
-fn present(request: &InstallRequest<'_>) -> Result<Option<Installed>, InstallError> {
-    let InstallRequest { binary, bins, .. } = *request;
-    let registry = Registry::load(bins)?;
-    let found = |outcome, entry: &Entry| {
-        Some(Installed {
-            outcome,
-            entry: entry.clone(),
-            remarks: Vec::new(),
-        })
-    };
-    if let Some(entry) = registry.get(binary.id) {
-        let same = match (entry.digest(), binary.digest()) {
-            (Some(there), Some(wanted)) => there == wanted,
-            // One of them knows none; the names have to do.
-            (None, _) | (_, None) => {
-                entry.version == binary.build.as_str() && entry.variant == binary.variant
-            }
-        };
-        if !same {
-            let found = format!("{} {}", entry.version, entry.variant);
-            return Err(InstallError::OtherBuild {
-                id: binary.id,
-                found,
-            });
-        }
-        return Ok(if is_whole(bins, entry)? {
-            found(Outcome::Present, entry)
-        } else {
-            None
-        });
-    }
-    let wanted = build::companions(binary);
-    let has_all = |entry: &Entry| {
-        wanted.iter().all(|one| {
-            entry
-                .companions
-                .iter()
-                .any(|other| other.sha256 == one.sha256)
-        })
-    };
-    let same_bits = binary
-        .digest()
-        .into_iter()
-        .flat_map(|digest| registry.of_digest(digest));
-    for entry in same_bits.filter(|entry| has_all(entry)) {
-        if !is_whole(bins, entry)? {
-            continue;
-        }
-        let id = entry.id;
-        let aliased = Registry::update(bins, |registry| {
-            registry.add_alias(id, binary.id);
-            registry.get(binary.id).cloned()
-        })?;
-        return Ok(aliased.and_then(|entry| found(Outcome::Aliased, &entry)));
-    }
-    let place = bins.join(binary.id.to_string());
-    if place.symlink_metadata().is_ok() {
-        // A crash between the rename and the registry: the note inside says what it is.
-        return match recover::adopt(bins, binary.id)? {
-            Some(entry) if entry.digest() == binary.digest() => Ok(found(Outcome::Present, &entry)),
-            Some(_) | None => Err(InstallError::Occupied { path: place }),
-        };
-    }
-    Ok(None)
-}
-
-/// Whether an entry's server is where it should be.
-fn is_whole(bins: &Utf8Path, entry: &Entry) -> Result<bool, OutsideBins> {
-    Ok(bins.join(entry.program()?).is_file())
 }
 
 fn check_space(request: &InstallRequest<'_>) -> Result<(), InstallError> {

@@ -15,10 +15,12 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write as _};
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use sha2::{Digest as _, Sha256};
 
 pub use error::ArchiveError;
 
-use super::{METADATA, system};
+use super::{LIST, METADATA, system};
+use crate::release::Digest;
 
 /// What an archive may amount to.
 #[derive(Debug, Clone, Copy)]
@@ -51,13 +53,26 @@ pub(super) struct Link {
     pub(super) target: String,
 }
 
+/// A file that was written, hashed as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Where, relative to the unpacked archive.
+    pub(super) path: Utf8PathBuf,
+    /// What its content hashes to.
+    pub(super) sha256: Digest,
+    /// Its bytes.
+    pub(super) size: u64,
+    /// Whether it may be executed.
+    pub(super) executable: bool,
+}
+
 /// What came out of an archive.
 #[derive(Debug)]
 pub(super) struct Unpacked {
     /// The folder it was unpacked into.
     pub(super) root: Utf8PathBuf,
     /// Its files, relative to `root`, in the order of the archive.
-    pub(super) files: Vec<Utf8PathBuf>,
+    pub(super) files: Vec<Member>,
     /// Its links.
     pub(super) links: Vec<Link>,
 }
@@ -159,6 +174,8 @@ impl Unpacker {
             source,
         };
         let mut file = None;
+        let mut executable = executable;
+        let mut hasher = Sha256::new();
         let mut written = 0;
         loop {
             let read = match content.read(&mut self.buffer) {
@@ -168,12 +185,13 @@ impl Unpacker {
                 Err(source) => return Err(ArchiveError::Unreadable { source }),
             };
             let piece = &self.buffer[..read];
+            hasher.update(piece);
             written += read as u64;
             self.bytes += read as u64;
             self.check_size(packed())?;
             if file.is_none() {
                 // Linux zips before 2025-12 carry no modes that could be relied on.
-                let executable = executable || is_program(piece);
+                executable |= is_program(piece);
                 file = Some(system::create(&target, executable).map_err(failed)?);
             }
             if let Some(file) = &mut file {
@@ -188,7 +206,12 @@ impl Unpacker {
                 member: printable(name),
             });
         }
-        self.unpacked.files.push(path);
+        self.unpacked.files.push(Member {
+            path,
+            sha256: Digest::from_bytes(hasher.finalize().into()),
+            size: written,
+            executable,
+        });
         Ok(())
     }
 
@@ -298,7 +321,7 @@ fn checked(name: &[u8]) -> Result<Option<Utf8PathBuf>, ArchiveError> {
                     "ends with a dot or a space, which Windows drops",
                 ));
             }
-            Utf8Component::Normal(part) if part.eq_ignore_ascii_case(METADATA) => {
+            Utf8Component::Normal(part) if is_ours(part) => {
                 return Err(bad_name(
                     name,
                     "is the name of a file this program writes itself",
@@ -313,6 +336,13 @@ fn checked(name: &[u8]) -> Result<Option<Utf8PathBuf>, ArchiveError> {
         }
     }
     Ok(Some(path).filter(|path| !path.as_str().is_empty()))
+}
+
+/// Whether a name is one of those this program gives to its own files in a build's folder.
+fn is_ours(name: &str) -> bool {
+    [METADATA, LIST]
+        .iter()
+        .any(|ours| name.eq_ignore_ascii_case(ours))
 }
 
 fn bad_name(name: &[u8], why: &'static str) -> ArchiveError {

@@ -1,7 +1,7 @@
 //! From verified archives to an installed build: put together, checked, committed.
 //!
 //! Each stage consumes the one before. Only [`Build::check`] runs anything; only
-//! [`Checked::commit`] makes anything visible, by one rename.
+//! [`Checked::commit`] makes anything visible.
 
 use std::fs;
 use std::io;
@@ -10,20 +10,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::archive::{ArchiveError, Unpacked};
-use super::check::{self, Inventory};
+use super::archive::ArchiveError;
+use super::files::Files;
 use super::receive::Verified;
-use super::staging::Staging;
-use super::{InstallError, METADATA, PROGRAMS, system};
+use super::{InstallError, PROGRAMS, check, place};
 use crate::desired::{ArchiveOrigin, WantedBinary};
-use crate::durable;
-use crate::kill_point;
-use crate::registry::{Checksum, Companion, Entry, Registry};
+use crate::registry::{Checksum, Companion, Entry};
+use crate::release::Accelerator;
 use crate::release::host::{Host, Libc};
 
 /// A build's folder, complete and unchecked.
 pub(super) struct Build {
     root: Utf8PathBuf,
+    files: Files,
     remarks: Vec<String>,
 }
 
@@ -38,7 +37,7 @@ pub(super) struct Origin {
 /// A build that may be used.
 pub(super) struct Checked {
     root: Utf8PathBuf,
-    inventory: Inventory,
+    files: Files,
     pub(super) remarks: Vec<String>,
 }
 
@@ -56,7 +55,8 @@ impl Build {
             path.file_name()
                 .is_some_and(|name| PROGRAMS.contains(&name))
         };
-        let mut found: Vec<&Utf8PathBuf> = server.unpacked.files.iter().filter(is_server).collect();
+        let paths = server.unpacked.files.iter().map(|file| &file.path);
+        let mut found: Vec<&Utf8PathBuf> = paths.filter(is_server).collect();
         found.sort_by_key(|path| path.components().count());
         let folder = match found.as_slice() {
             [] => return Err(InstallError::NoServer { name }),
@@ -67,56 +67,88 @@ impl Build {
             [one, ..] => one.parent().unwrap_or(Utf8Path::new("")),
         };
         // Each archive's links stay within it before anything is moved along them.
-        check::inventory(&server.unpacked.root).map_err(|source| InstallError::Archive {
+        check::links(&server.unpacked.root).map_err(|source| InstallError::Archive {
             name: name.clone(),
             source,
         })?;
+        let mut files = Files::default();
+        let digest = server.archive.digest;
+        for file in &server.unpacked.files {
+            if let Ok(path) = file.path.strip_prefix(folder) {
+                files.add_file(path, file, digest);
+            }
+        }
+        for link in &server.unpacked.links {
+            if let Ok(path) = link.at.strip_prefix(folder) {
+                files.add_link(path, link, digest);
+            }
+        }
         let mut build = Self {
             root: server.unpacked.root.join(folder),
+            files,
             remarks: Vec::new(),
         };
         for companion in archives {
-            let name = companion.archive.name.clone();
-            check::inventory(&companion.unpacked.root).map_err(|source| InstallError::Archive {
+            let name = &companion.archive.name;
+            check::links(&companion.unpacked.root).map_err(|source| InstallError::Archive {
                 name: name.clone(),
                 source,
             })?;
             build
-                .add(&companion.unpacked, &name)
+                .add(&companion)
                 .map_err(|(path, source)| InstallError::Write { path, source })?;
         }
         Ok(build)
     }
 
     /// Moves the files of a companion beside the server, without the one folder they may lie in.
-    fn add(&mut self, from: &Unpacked, name: &str) -> Result<(), (Utf8PathBuf, io::Error)> {
-        let members = || {
-            from.files
-                .iter()
-                .chain(from.links.iter().map(|link| &link.at))
-        };
-        let base = single_folder(members());
-        for member in members() {
-            let relative = base
-                .as_ref()
-                .and_then(|base| member.strip_prefix(base).ok());
-            let relative = relative.unwrap_or(member);
-            let (source, target) = (from.root.join(member), self.root.join(relative));
-            let failed = |error| (target.clone(), error);
-            if target.symlink_metadata().is_ok() {
-                if !same(&source, &target).map_err(failed)? {
-                    self.remarks.push(format!(
-                        "`{relative}` of `{name}` was left out: the server brings one of its own"
-                    ));
-                }
-                continue;
-            }
-            if let Some(folder) = target.parent() {
-                fs::create_dir_all(folder).map_err(failed)?;
-            }
-            fs::rename(&source, &target).map_err(failed)?;
+    fn add(&mut self, companion: &Verified) -> Result<(), (Utf8PathBuf, io::Error)> {
+        let (from, digest) = (&companion.unpacked, companion.archive.digest);
+        let files = from.files.iter().map(|file| &file.path);
+        let members = || files.clone().chain(from.links.iter().map(|link| &link.at));
+        let base = single_folder(members()).unwrap_or_default();
+        for file in &from.files {
+            let path = file.path.strip_prefix(&base).unwrap_or(&file.path);
+            let is_free = self.files.is_free(path);
+            let is_noted = is_free && self.files.add_file(path, file, digest);
+            self.lay(companion, &file.path, path, is_noted)?;
+        }
+        for link in &from.links {
+            let path = link.at.strip_prefix(&base).unwrap_or(&link.at);
+            let is_free = self.files.is_free(path);
+            let is_noted = is_free && self.files.add_link(path, link, digest);
+            self.lay(companion, &link.at, path, is_noted)?;
         }
         Ok(())
+    }
+
+    /// Moves one member of a companion beside the server, unless the server has it or, where it is
+    /// not `noted`, has something else in its place.
+    fn lay(
+        &mut self,
+        companion: &Verified,
+        member: &Utf8Path,
+        path: &Utf8Path,
+        noted: bool,
+    ) -> Result<(), (Utf8PathBuf, io::Error)> {
+        let archive = &companion.archive;
+        if !noted {
+            self.files.incomplete.insert(archive.digest);
+            self.remarks.push(format!(
+                "`{path}` of `{}` was left out: the server brings one of its own",
+                archive.name
+            ));
+            return Ok(());
+        }
+        let (source, target) = (companion.unpacked.root.join(member), self.root.join(path));
+        let failed = |error| (target.clone(), error);
+        if target.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        fs::rename(&source, &target).map_err(failed)
     }
 
     /// Checks links, and runs the server where this machine can. `strict`: it must say that it is
@@ -138,7 +170,7 @@ impl Build {
             name: name(),
             source,
         };
-        let inventory = check::inventory(&self.root).map_err(failed)?;
+        check::links(&self.root).map_err(failed)?;
         let parts = binary.variant.parts();
         let is_foreign = match (&parts, host) {
             (Some(parts), Some(host)) => parts.os != host.os || parts.arch != host.arch,
@@ -148,7 +180,7 @@ impl Build {
         let libc = host
             .filter(|_| !is_foreign)
             .map_or(Libc::Unknown, |host| host.libc);
-        let needs = check::needs(&self.root, &inventory.executables, libc, strict)?;
+        let needs = check::needs(&self.root, &self.files.executables(), libc, strict)?;
         self.remarks.extend(needs);
         if let Some(parts) = parts.filter(|_| is_foreign) {
             let (os, arch) = (parts.os, parts.arch);
@@ -160,12 +192,46 @@ impl Build {
             self.remarks
                 .extend(check::version(&program, &binary.build, strict)?);
         }
+        self.remarks.extend(self.runtime(binary));
         Ok(Checked {
             root: self.root,
-            inventory,
+            files: self.files,
             remarks: self.remarks,
         })
     }
+
+    /// A remark where a CUDA build that nobody published with a companion has no runtime of its
+    /// own. Without one it does not fail, it computes on the processor.
+    fn runtime(&self, binary: &WantedBinary) -> Option<String> {
+        let is_alone = is_cuda(binary) && binary.archives.len() == 1;
+        let is_there = self.files.files.keys().any(|name| is_cuda_runtime(name));
+        (is_alone && !is_there).then(|| {
+            "it brings no CUDA runtime (`libcudart`); without one on this machine it computes on the processor"
+                .to_owned()
+        })
+    }
+}
+
+/// Refuses a CUDA build of a release without the companion that release has for it.
+pub(super) fn check_companion(binary: &WantedBinary) -> Result<(), InstallError> {
+    match binary.archives.as_slice() {
+        [server] if is_cuda(binary) && matches!(server.origin, ArchiveOrigin::Release(_)) => {
+            Err(InstallError::NoCompanion {
+                name: server.name.clone(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_cuda(binary: &WantedBinary) -> bool {
+    matches!(binary.variant.accelerator(), Some(Accelerator::Cuda(_)))
+}
+
+/// Whether a file is the CUDA runtime: `libcudart.so.12`, `cudart64_12.dll`.
+fn is_cuda_runtime(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+    file.starts_with("libcudart") || file.starts_with("cudart64_")
 }
 
 /// The folder all members lie in, if there is one.
@@ -178,43 +244,16 @@ fn single_folder<'a>(mut members: impl Iterator<Item = &'a Utf8PathBuf>) -> Opti
         .then_some(folder)
 }
 
-/// Whether two files have the same content; licences come with every archive.
-fn same(one: &Utf8Path, other: &Utf8Path) -> io::Result<bool> {
-    let (a, b) = (fs::symlink_metadata(one)?, fs::symlink_metadata(other)?);
-    if a.is_symlink() && b.is_symlink() {
-        return Ok(fs::read_link(one)? == fs::read_link(other)?);
-    }
-    Ok(a.is_file() && b.is_file() && a.len() == b.len() && fs::read(one)? == fs::read(other)?)
-}
-
 impl Checked {
-    /// Makes the build last, moves it to its place and registers it, in this order: a crash in
-    /// between leaves a complete folder that `recover` registers by the note inside it.
+    /// Moves the build to its place and registers it.
     pub(super) fn commit(
         self,
         binary: &WantedBinary,
         bins: &Utf8Path,
         origin: Origin,
-        staging: &Staging,
     ) -> Result<Entry, InstallError> {
         let entry = self.entry(binary, origin);
-        durable::write_json(&self.root.join(METADATA), &entry)?;
-        let place = bins.join(&entry.path);
-        let failed = |source| InstallError::Write {
-            path: place.clone(),
-            source,
-        };
-        system::flush(&self.root).map_err(failed)?;
-        if place.symlink_metadata().is_ok() {
-            // Whoever called has seen that the registry has it and that it is no longer whole.
-            fs::rename(&place, staging.discard()).map_err(failed)?;
-        }
-        fs::rename(&self.root, &place).map_err(failed)?;
-        durable::sync_folder(bins).map_err(failed)?;
-        kill_point::reached("install.renamed");
-        Registry::update(bins, |registry| registry.insert(entry.clone()))?;
-        kill_point::reached("install.registered");
-        Ok(entry)
+        place::put(&self.root, &self.files, entry, bins)
     }
 
     fn entry(&self, binary: &WantedBinary, origin: Origin) -> Entry {
@@ -231,8 +270,8 @@ impl Checked {
             sha256: binary.digest().map(Checksum::Sha256),
             installed_at: Some(Timestamp::now().to_string()),
             path: binary.id.to_string(),
-            size_bytes: Some(self.inventory.bytes),
-            executables: self.inventory.executables.clone(),
+            size_bytes: Some(self.files.bytes()),
+            executables: self.files.executables(),
             github_release_info: tag.map(|tag| json!({ "tag_name": tag })),
             aliases: Vec::new(),
             companions: companions(binary),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::archive::ArchiveError;
+use super::tree::{self, Kind};
 use crate::release::host::Glibc;
 use crate::release::{BuildName, Tag};
 
@@ -142,50 +143,20 @@ fn missing_library(said: &str) -> Option<&str> {
         .then_some(library)
 }
 
-/// What is in a build's folder.
-#[derive(Debug, Default)]
-pub(super) struct Inventory {
-    /// Bytes of all its files.
-    pub(super) bytes: u64,
-    /// Programs and libraries, relative to the folder, sorted.
-    pub(super) executables: Vec<String>,
-}
-
 /// Goes through a build's folder. Every link must lead to something inside it.
-pub(super) fn inventory(root: &Utf8Path) -> Result<Inventory, ArchiveError> {
+pub(super) fn links(root: &Utf8Path) -> Result<(), ArchiveError> {
     let unreadable = |source| ArchiveError::Unreadable { source };
     let inside = root.canonicalize_utf8().map_err(unreadable)?;
-    let mut inventory = Inventory::default();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in folder.read_dir_utf8().map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let path = entry.path();
-            let metadata = std::fs::symlink_metadata(path).map_err(unreadable)?;
-            if metadata.is_dir() {
-                folders.push(path.to_owned());
-                continue;
-            }
-            let name = path
-                .strip_prefix(root)
-                .unwrap_or(path)
-                .as_str()
-                .replace('\\', "/");
-            if metadata.is_symlink() {
-                check_link(path, &name, &inside)?;
-                continue;
-            }
-            inventory.bytes += metadata.len();
-            if is_executable(&name) {
-                inventory.executables.push(name);
-            }
+    for found in tree::walk(root).map_err(|(_, source)| unreadable(source))? {
+        if let Kind::Link { .. } = found.kind {
+            check_link(&root.join(&found.name), &found.name, &inside)?;
         }
     }
-    inventory.executables.sort();
-    Ok(inventory)
+    Ok(())
 }
 
-fn is_executable(name: &str) -> bool {
+/// Whether a file's name is that of a program or a library.
+pub(super) fn is_executable(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
     match file.split_once('.') {
         None => file.starts_with("llama") || file.ends_with("-server"),

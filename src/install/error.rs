@@ -115,6 +115,14 @@ pub enum InstallError {
         /// Another.
         other: Utf8PathBuf,
     },
+    /// A CUDA build of a release, without the runtime that is published beside it.
+    #[error(
+        "`{name}` computes with CUDA, and the archive of the CUDA runtime that belongs to it is not known"
+    )]
+    NoCompanion {
+        /// The archive.
+        name: String,
+    },
     /// It was unpacked, and does not work here.
     #[error(transparent)]
     Check(#[from] CheckError),
@@ -241,8 +249,13 @@ impl InstallError {
             Self::OtherBuild { .. } => {
                 Some("leave `binary_id` out, or write the version that belongs to it".to_owned())
             }
-            Self::NothingToFetch
-            | Self::UnknownKind { .. }
+            Self::NoCompanion { .. } => Some(
+                "pin another build that has its `cudart` archive, or another variant".to_owned(),
+            ),
+            Self::NothingToFetch => Some(
+                "`llama-orch binary register` takes it in again from where it was built".to_owned(),
+            ),
+            Self::UnknownKind { .. }
             | Self::Archive { .. }
             | Self::NoServer { .. }
             | Self::SeveralServers { .. }
@@ -269,6 +282,7 @@ impl InstallError {
             | Self::Archive { .. }
             | Self::NoServer { .. }
             | Self::SeveralServers { .. }
+            | Self::NoCompanion { .. }
             | Self::Check(_)
             | Self::Read { .. }
             | Self::Write { .. }

@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{InstallError, METADATA, cache, staging};
+use super::{InstallError, METADATA, cache, place, staging};
 use crate::durable::{self, FileError};
 use crate::instance::BinaryId;
 use crate::kill_point;
@@ -38,28 +38,28 @@ pub fn recover(bins: &Utf8Path) -> Result<Recovered, InstallError> {
     let known: Vec<Utf8PathBuf> = registry
         .entries()
         .iter()
-        .filter_map(|entry| entry.folder().ok())
+        .filter_map(|entry| entry.home().ok())
         .collect();
     let failed = |source| FileError::Read {
         path: bins.to_owned(),
         source,
     };
+    place::finish_swaps(bins).map_err(failed)?;
     let mut found = Vec::new();
     for entry in bins.read_dir_utf8().map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let is_known = known.iter().any(|folder| folder == entry.file_name());
         if let Ok(id) = entry.file_name().parse::<BinaryId>()
             && entry.path().is_dir()
-            && !is_known
         {
             found.push((id, entry.path().to_owned()));
         }
     }
     found.sort();
     for (id, folder) in found {
-        match adopt(bins, id)? {
-            Some(_) => recovered.registered.push(id),
-            None => recovered.strangers.push(folder),
+        if adopt(bins, id)?.is_some() {
+            recovered.registered.push(id);
+        } else if !known.iter().any(|home| bins.join(home) == folder) {
+            recovered.strangers.push(folder);
         }
     }
     let registry = Registry::load(bins)?;
@@ -68,26 +68,34 @@ pub fn recover(bins: &Utf8Path) -> Result<Recovered, InstallError> {
 }
 
 /// Registers the build in the folder of this id by the note that was put into it before it was
-/// renamed to there. `None` when there is no such note, or another build has the id.
+/// moved to there, also in place of an older entry. `None` when there is no such note, the registry
+/// knows it, or another build has the id.
 pub(super) fn adopt(bins: &Utf8Path, id: BinaryId) -> Result<Option<Entry>, InstallError> {
     let note = bins.join(id.to_string()).join(METADATA);
     let Some(text) = durable::read_text(&note)? else {
         return Ok(None);
     };
-    let Ok(entry) = serde_json::from_str::<Entry>(&text) else {
+    let Ok(noted) = serde_json::from_str::<Entry>(&text) else {
         return Ok(None);
     };
-    if entry.id != id || entry.path != id.to_string() {
+    let is_news = |registry: &Registry| match registry.get(id) {
+        None => true,
+        Some(entry) => entry.id == id && entry.installed() < noted.installed(),
+    };
+    if noted.id != id
+        || noted.home() != Ok(id.to_string().into())
+        || !is_news(&Registry::load(bins)?)
+    {
         return Ok(None);
     }
     let adopted = Registry::update(bins, |registry| {
-        let is_free = registry.get(id).is_none();
-        if is_free {
-            registry.insert(entry.clone());
+        let is_news = is_news(registry);
+        if is_news {
+            registry.insert(noted.clone());
         }
-        is_free
+        is_news
     })?;
-    Ok(adopted.then_some(entry))
+    Ok(adopted.then_some(noted))
 }
 
 /// Removes a build: its folder vanishes by one rename, then its entry, then its content. A crash in
@@ -99,13 +107,13 @@ pub fn uninstall(bins: &Utf8Path, id: BinaryId) -> Result<bool, InstallError> {
     let Some(entry) = registry.entries().iter().find(|entry| entry.id == id) else {
         return Ok(false);
     };
-    let folder = bins.join(entry.folder()?);
+    let home = bins.join(entry.home()?);
     let is_shared = registry
         .entries()
         .iter()
         .any(|other| other.id != id && other.folder().ok() == entry.folder().ok());
     if !is_shared {
-        staging::discard(bins, &folder, id)?;
+        staging::discard(bins, &home, id)?;
     }
     kill_point::reached("prune.discarded");
     Registry::update(bins, |registry| registry.remove(id))?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::InstallError;
+use super::{InstallError, STAGING};
 use crate::durable::{self, FileError, FileLock};
 use crate::instance::BinaryId;
 use crate::release::Digest;
@@ -30,7 +30,7 @@ pub(super) struct Staging {
 }
 
 pub(super) fn folder(bins: &Utf8Path) -> Utf8PathBuf {
-    bins.join(".staging")
+    bins.join(STAGING)
 }
 
 fn gate(bins: &Utf8Path) -> Utf8PathBuf {
@@ -80,11 +80,6 @@ impl Staging {
     /// A path inside, for the archive of this number.
     pub(super) fn part(&self, number: usize) -> Utf8PathBuf {
         self.folder.join(number.to_string())
-    }
-
-    /// A path inside, for something that is in the way and is to go with the rest.
-    pub(super) fn discard(&self) -> Utf8PathBuf {
-        self.folder.join("discarded")
     }
 }
 

@@ -1,12 +1,12 @@
 //! The few calls of an install that each operating system spells differently.
 
-pub(super) use os::{create, flush, free_bytes, is_at, symlink};
+pub(super) use os::{create, exchange, flush, free_bytes, is_at, is_executable, symlink};
 
 #[cfg(unix)]
 mod os {
-    use std::fs::{File, OpenOptions};
+    use std::fs::{File, Metadata, OpenOptions};
     use std::io;
-    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 
     use camino::Utf8Path;
 
@@ -36,6 +36,29 @@ mod os {
         std::os::unix::fs::symlink(target, at)
     }
 
+    /// Whether its owner may execute a file.
+    pub(in crate::install) fn is_executable(metadata: &Metadata) -> bool {
+        metadata.permissions().mode() & 0o100 != 0
+    }
+
+    /// Lets two folders change places in one instant. `false` where the system or the file system
+    /// cannot do so.
+    pub(in crate::install) fn exchange(one: &Utf8Path, other: &Utf8Path) -> io::Result<bool> {
+        #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            use rustix::io::Errno;
+            let unknown = [Errno::NOSYS, Errno::INVAL, Errno::OPNOTSUPP, Errno::NOTSUP];
+            let (one, other) = (one.as_std_path(), other.as_std_path());
+            match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+                Ok(()) => return Ok(true),
+                Err(error) if unknown.contains(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(false)
+    }
+
     /// Bytes an ordinary user may still write to the file system of a folder.
     pub(in crate::install) fn free_bytes(folder: &Utf8Path) -> io::Result<Option<u64>> {
         let stat = rustix::fs::statvfs(folder.as_std_path())?;
@@ -57,7 +80,7 @@ mod os {
 
 #[cfg(windows)]
 mod os {
-    use std::fs::{File, OpenOptions};
+    use std::fs::{File, Metadata, OpenOptions};
     use std::io;
 
     use camino::Utf8Path;
@@ -74,6 +97,16 @@ mod os {
 
     pub(in crate::install) fn symlink(target: &str, at: &Utf8Path) -> io::Result<()> {
         std::os::windows::fs::symlink_file(target.replace('/', "\\"), at)
+    }
+
+    /// Windows tells programs by their names.
+    pub(in crate::install) fn is_executable(_metadata: &Metadata) -> bool {
+        false
+    }
+
+    /// Windows cannot.
+    pub(in crate::install) fn exchange(_one: &Utf8Path, _other: &Utf8Path) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// Not looked up on Windows: running out of space is then an error of writing.

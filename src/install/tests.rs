@@ -153,6 +153,7 @@ fn a_release_is_unpacked_with_its_links_and_registered() {
     assert_eq!(
         names(&folder),
         [
+            LIST,
             METADATA,
             "LICENSE",
             "libllama.so",

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::release::Variant;
 
 const OLD: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -32,7 +33,14 @@ fn an_old_registry_loads_with_all_its_oddities() {
     let registry = old();
     assert_eq!(registry.entries().len(), 5);
     let variant = Variant::new("win-vulkan-x64");
-    assert_eq!(registry.of_release("b9222", &variant).count(), 2);
+    assert_eq!(
+        registry
+            .entries()
+            .iter()
+            .filter(|entry| entry.version == "b9222" && entry.variant == variant)
+            .count(),
+        2
+    );
     let odd = registry
         .get(id("5cf01664-31fb-a1f7-c8d4-631b430848e3"))
         .expect("not a v4 UUID");
@@ -40,10 +48,11 @@ fn an_old_registry_loads_with_all_its_oddities() {
         odd.folder().expect("back-slashes"),
         "bins-of-old/5cf01664-31fb-a1f7-c8d4-631b430848e3"
     );
-    let own = registry
-        .of_version("dflash-029f4f6")
-        .next()
-        .expect("an own build");
+    let named = |name: &str| {
+        let mut entries = registry.entries().iter();
+        entries.find(|entry| entry.version == name)
+    };
+    let own = named("dflash-029f4f6").expect("an own build");
     assert_eq!(own.digest(), None);
     assert_eq!(
         own.sha256,
@@ -58,15 +67,7 @@ fn an_old_registry_loads_with_all_its_oddities() {
         first.program().expect("inside"),
         format!("{}/llama-server.exe", first.id)
     );
-    assert_eq!(
-        registry
-            .of_version("unknown")
-            .next()
-            .expect("migrated")
-            .variant
-            .os(),
-        None
-    );
+    assert_eq!(named("unknown").expect("migrated").variant.os(), None);
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn whatever_is_not_plainly_harmless_is_refused_by_name() {
         file("a\nb"),
         file("con."),
         file("a/.LLAMA-orch.json"),
+        file(".llama-orch.files.json"),
         Pack::empty().with(b"\xff\xfe", EntryType::Regular, ""),
         Pack::empty().with(b"", EntryType::Regular, ""),
         Pack::empty().with(b".", EntryType::Regular, ""),
@@ -71,6 +72,7 @@ fn whatever_is_not_plainly_harmless_is_refused_by_name() {
     the archive contains the path `a\nb`, which contains control characters
     the archive contains the path `con.`, which ends with a dot or a space, which Windows drops
     the archive contains the path `a/.LLAMA-orch.json`, which is the name of a file this program writes itself
+    the archive contains the path `.llama-orch.files.json`, which is the name of a file this program writes itself
     the archive contains the path `��`, which is not UTF-8
     the archive contains the path ``, which is empty
     the archive contains the path `.`, which names no file

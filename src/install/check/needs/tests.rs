@@ -1,7 +1,9 @@
 //! Builds that are whole, short of something, or made for a newer system.
 
 use super::*;
+use crate::install::check::is_executable;
 use crate::install::system;
+use crate::install::tree::Kind;
 use crate::linkage::fixture::{Elf, macho, pe};
 
 /// A build's folder with these files, each but the server in the role its name says.
@@ -301,7 +303,11 @@ fn the_needs_of_a_real_llama_server_are_met_by_its_siblings() {
     let archive = Utf8Path::new(&folder).join("llama-b9001-bin-ubuntu-x64.tar.gz");
     unpack(&archive, scratch);
     let root = scratch.join("llama-b9001");
-    let executables = super::super::inventory(&root).expect("whole").executables;
+    let found = crate::install::tree::walk(&root).expect("readable");
+    let is_file = |kind: &Kind| matches!(kind, Kind::File { .. });
+    let found = found.into_iter().filter(|found| is_file(&found.kind));
+    let names = found.map(|found| found.name);
+    let executables: Vec<String> = names.filter(|name| is_executable(name)).collect();
 
     let server = linkage::read(root.join("llama-server").as_std_path());
     let server = server.expect("readable").expect("a program");

@@ -1,0 +1,54 @@
+//! Whether an installed build can be used, as far as a glance tells, and the note of a closer look.
+//!
+//! A glance costs a few calls and is part of every plan. The closer look is
+//! [`verify`](super::verify()).
+
+use camino::Utf8Path;
+
+use super::InstallError;
+use crate::instance::BinaryId;
+use crate::registry::{Entry, REFERENCE, Registry};
+
+/// What is wrong with a build: what was written down, or that a program or library of it is gone.
+/// Reads no file.
+pub fn damage(bins: &Utf8Path, entry: &Entry) -> Option<String> {
+    if entry.damage.is_some() {
+        return entry.damage.clone();
+    }
+    let (folder, program) = match (entry.folder(), entry.program()) {
+        (Ok(folder), Ok(program)) => (bins.join(folder), bins.join(program)),
+        (Err(error), _) | (_, Err(error)) => return Some(error.to_string()),
+    };
+    if !folder.is_dir() {
+        let folder = reference(bins, entry).unwrap_or(folder);
+        return Some(format!("`{folder}` is missing"));
+    }
+    if !program.is_file() {
+        let name = program.file_name().unwrap_or_default();
+        return Some(format!("`{name}` is missing"));
+    }
+    // What other programs have listed need not be relative to the folder.
+    entry.files_sha256?;
+    let missing = entry
+        .executables
+        .iter()
+        .find(|name| !folder.join(name).is_file())?;
+    Some(format!("`{missing}` is missing"))
+}
+
+/// The folder a referenced build lies in.
+pub fn reference(bins: &Utf8Path, entry: &Entry) -> Option<camino::Utf8PathBuf> {
+    let home = entry.home().ok().filter(|_| entry.is_referenced())?;
+    bins.join(home).join(REFERENCE).read_link_utf8().ok()
+}
+
+/// Writes down what is wrong with a build, so that the next plan installs it again, or that nothing
+/// is. Nothing happens where the registry has no such build.
+pub fn note_damage(
+    bins: &Utf8Path,
+    id: BinaryId,
+    damage: Option<String>,
+) -> Result<(), InstallError> {
+    Registry::update(bins, |registry| registry.set_damage(id, damage))?;
+    Ok(())
+}
