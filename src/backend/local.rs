@@ -8,6 +8,7 @@
     reason = "the local machine is looked at and changed here"
 )]
 
+mod builds;
 mod facts;
 mod observe;
 mod perform;

@@ -89,7 +89,10 @@ impl Planner<'_> {
         }
         *free -= needs;
         let reason = damage.map_or(Reason::NotInstalled { download }, |damage| {
-            Reason::Damaged(damage.clone())
+            Reason::Damaged {
+                why: damage.clone(),
+                download,
+            }
         });
         let install = Draft::new(Action::Install(wanted.clone()), reason);
         Build::Step(self.drafts.add(install))

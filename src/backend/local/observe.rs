@@ -19,11 +19,10 @@ use crate::instance::record::Record;
 use crate::instance::state::{self, ExitRecord, Phase, State};
 use crate::instance::{BinaryId, InstanceName, identity, is_socket, listener};
 use crate::observed::{
-    Comparison, HostFacts, Memory, Observed, ObservedBinary, ObservedInstance, ObservedServer,
-    Revision, Seen, Supervisor, Unseen, Verdict,
+    Comparison, HostFacts, Memory, Observed, ObservedInstance, ObservedServer, Revision, Seen,
+    Supervisor, Unseen, Verdict,
 };
 use crate::registry::Registry;
-use crate::release::{BuildName, Variant};
 
 impl Local {
     /// Looks at everything that is wanted or has left a trace.
@@ -63,45 +62,6 @@ impl Local {
             },
             instances,
         }
-    }
-
-    fn binaries(&self, registry: &Registry) -> BTreeMap<BinaryId, ObservedBinary> {
-        let mut binaries: BTreeMap<_, _> = registry
-            .entries()
-            .iter()
-            .filter_map(|entry| {
-                let damage = match entry.program() {
-                    Ok(program) if self.root.bins().join(&program).is_file() => None,
-                    Ok(program) => Some(format!("`bins/{program}` is not there")),
-                    Err(error) => Some(error.to_string()),
-                };
-                let binary = ObservedBinary {
-                    build: entry.version.parse().ok()?,
-                    variant: entry.variant.clone(),
-                    size: entry.size_bytes.unwrap_or_default(),
-                    installed: entry.installed(),
-                    digest: entry.digest(),
-                    damage,
-                    aliases: entry.aliases.clone(),
-                    prunable: entry.folder().is_ok(),
-                };
-                Some((entry.id, binary))
-            })
-            .collect();
-        if self.root.legacy_server().is_file() {
-            let legacy = ObservedBinary {
-                build: BuildName::legacy(),
-                variant: Variant::new("unknown"),
-                size: 0,
-                installed: None,
-                digest: None,
-                damage: None,
-                aliases: Vec::new(),
-                prunable: false,
-            };
-            binaries.insert(BinaryId::LEGACY, legacy);
-        }
-        binaries
     }
 
     fn free_disk(&self) -> Seen<u64> {

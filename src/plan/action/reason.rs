@@ -16,7 +16,12 @@ pub enum Reason {
         download: Option<u64>,
     },
     /// The build is there and cannot be used.
-    Damaged(String),
+    Damaged {
+        /// What is wrong with it.
+        why: String,
+        /// Bytes to fetch, where known.
+        download: Option<u64>,
+    },
     /// The instance has never run, or was ended on request.
     NotRunning,
     /// Its server ended by itself and nobody starts it again.
@@ -55,7 +60,14 @@ impl fmt::Display for Reason {
                 write!(f, "{} download, not installed", Bytes(*bytes))
             }
             Self::NotInstalled { download: None } => f.write_str("not installed"),
-            Self::Damaged(why) => write!(f, "damaged: {why}"),
+            Self::Damaged {
+                why,
+                download: Some(bytes),
+            } => write!(f, "damaged: {why}; {} download", Bytes(*bytes)),
+            Self::Damaged {
+                why,
+                download: None,
+            } => write!(f, "damaged: {why}"),
             Self::NotRunning => f.write_str("not running"),
             Self::Crashed(exit) => write!(f, "not running: it {exit}"),
             Self::Drift { changes, last_load } => {
@@ -144,7 +156,7 @@ impl Reason {
         match self {
             Self::Drift { changes, .. } => changes,
             Self::NotInstalled { .. }
-            | Self::Damaged(_)
+            | Self::Damaged { .. }
             | Self::NotRunning
             | Self::Crashed(_)
             | Self::Settings(_)
@@ -162,7 +174,7 @@ impl Reason {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotInstalled { .. } => "not_installed",
-            Self::Damaged(_) => "damaged",
+            Self::Damaged { .. } => "damaged",
             Self::NotRunning => "not_running",
             Self::Crashed(_) => "crashed",
             Self::Drift { .. } => "drift",

@@ -36,10 +36,10 @@ fn a_build_that_two_are_pinned_to_is_installed_once() {
 fn a_damaged_build_is_installed_again_while_its_server_runs() {
     let world = World::new().runs("chat", on("b1")).wants("chat", on("b1"));
     let world = binary(world, "b1", |binary| {
-        binary.damage = Some("`bins/x/llama-server` is not there".to_owned());
+        binary.damage = Some("`libggml.so` changed".to_owned());
     });
     assert_snapshot!(world.shown(), @r#"
-      + install  b1 vulkan-x64           damaged: `bins/x/llama-server` is not there
+      + install  b1 vulkan-x64           damaged: `libggml.so` changed; 29.8 MiB download
 
     Plan: 1 to install.
     "#);
