@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use uuid::Uuid;
 
 use super::{NONCE, ProcessIdentity};
+use crate::install::STAGING;
 use crate::instance::process::timespec;
 
 /// A process we hold a handle of: a signal through it reaches that process or nobody.
@@ -98,7 +99,7 @@ pub(super) fn find(wanted: &ProcessIdentity) -> io::Result<Option<Running>> {
     if stat.is_dead() || stat.started != wanted.started {
         return Ok(None);
     }
-    if program(wanted.pid)?.is_none_or(|program| program != wanted.program) {
+    if !program(wanted.pid)?.is_some_and(|program| is_same_program(&program, &wanted.program)) {
         return Ok(None);
     }
     if !carries(wanted.pid, wanted.nonce)? {
@@ -257,6 +258,18 @@ impl Stat {
     fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
+}
+
+/// Whether the executable the kernel names now is the one that was recorded. The kernel follows a
+/// file that is moved: a build that was installed again has left its place through `bins/.staging`,
+/// and one that was taken away as well, with what runs from it.
+fn is_same_program(now: &Utf8Path, recorded: &Utf8Path) -> bool {
+    let left = now
+        .ancestors()
+        .find(|folder| folder.file_name() == Some(STAGING))
+        .and_then(Utf8Path::parent)
+        .is_some_and(|bins| recorded.starts_with(bins));
+    now == recorded || (left && now.file_name() == recorded.file_name())
 }
 
 /// The executable of a process, also where its file was removed or replaced since.

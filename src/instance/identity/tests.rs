@@ -1,9 +1,13 @@
 //! Forged and stale records never lead to a process.
 
-#![expect(clippy::disallowed_types, reason = "identities are those of processes")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "identities are those of processes, and programs are moved about"
+)]
 
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -15,13 +19,29 @@ struct Sleeper {
 
 impl Sleeper {
     fn new() -> Self {
+        Self::running("sleep".into(), &["600"])
+    }
+
+    fn running(program: &Utf8Path, arguments: &[&str]) -> Self {
         let nonce = Uuid::new_v4();
-        let child = Command::new("sleep")
-            .arg("600")
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
             .env(NONCE, nonce.to_string())
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("`sleep` is there");
+            .stdin(Stdio::piped());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let child = loop {
+            match command.spawn() {
+                // Another test forked while the program was being copied.
+                Err(error)
+                    if error.kind() == io::ErrorKind::ExecutableFileBusy
+                        && Instant::now() < deadline =>
+                {
+                    std::thread::yield_now();
+                }
+                spawned => break spawned.expect("the program is there"),
+            }
+        };
         let identity = ProcessIdentity::of(child.id(), nonce).expect("it lives");
         Self { child, identity }
     }
@@ -81,6 +101,34 @@ fn a_process_is_found_by_its_whole_identity_and_by_nothing_less() {
     for identity in forged {
         assert!(!is_found(&identity), "{identity:?}");
     }
+}
+
+#[test]
+fn a_server_whose_build_was_swapped_or_removed_is_found_and_no_other_that_moved() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = Utf8Path::from_path(folder.path()).expect("UTF-8");
+    let root = root.canonicalize_utf8().expect("it is there");
+    let create = |path: &str| {
+        std::fs::create_dir_all(root.join(path)).expect("created");
+        root.join(path)
+    };
+    let build = create("bins/1");
+    std::fs::copy("/bin/sh", build.join("llama-server")).expect("copied");
+    // Waits for a line that never comes.
+    let sleeper = Sleeper::running(&build.join("llama-server"), &["-c", "read line"]);
+    assert!(is_found(&sleeper.identity));
+
+    let staged = create("bins/.staging/71ce").join("0");
+    std::fs::rename(&build, &staged).expect("moved");
+    assert!(is_found(&sleeper.identity), "it was swapped");
+
+    let elsewhere = create("else/.staging").join("0");
+    std::fs::rename(&staged, &elsewhere).expect("moved");
+    assert!(!is_found(&sleeper.identity), "it went another way");
+
+    std::fs::rename(&elsewhere, &staged).expect("moved");
+    std::fs::remove_dir_all(&staged).expect("removed");
+    assert!(is_found(&sleeper.identity), "its file is gone");
 }
 
 #[test]

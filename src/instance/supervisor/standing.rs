@@ -5,6 +5,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ use crate::instance::folder::InstanceFolder;
 use crate::instance::identity::{self, IdentityError};
 use crate::instance::process::{self, EndError, Process};
 use crate::instance::state::{self, Exit, ExitRecord, Phase, State};
+use crate::registry::REFERENCE;
 
 /// What stands where a server is to run.
 pub(super) enum Standing {
@@ -83,9 +85,13 @@ fn glance(folder: &InstanceFolder, state: Option<&State>) -> Result<Standing, St
     })
 }
 
-/// The process that has `server.lock` open and runs a build from below the root.
+/// The process that has `server.lock` open and runs a build from below the root, or one that is
+/// only referenced from there.
 fn stray(folder: &InstanceFolder) -> Result<Option<Process>, StandingError> {
-    let builds = ["bins", "bin"].map(|builds| folder.root().join(builds));
+    let [bins, bin] = ["bins", "bin"].map(|builds| folder.root().join(builds));
+    let homes = bins.read_dir_utf8().into_iter().flatten().flatten();
+    let referenced = homes.map(|home| home.path().join(REFERENCE));
+    let builds: Vec<Utf8PathBuf> = referenced.chain([bins, bin]).collect();
     let found = identity::holding(&folder.server_lock(), &builds).map_err(StandingError::Search)?;
     let first = found.into_iter().next();
     Ok(first.map(|(identity, running)| process::held(identity, running)))
