@@ -102,7 +102,7 @@ impl Files {
 
     /// Reads the list of an installed build, with the hash of its text. `None` where there is none:
     /// the build comes from an older version, or from another program.
-    pub(super) fn load(
+    pub fn load(
         bins: &Utf8Path,
         entry: &Entry,
     ) -> Result<Option<(Self, Digest)>, super::InstallError> {

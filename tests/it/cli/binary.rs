@@ -69,8 +69,7 @@ fn list_shows_who_runs_a_build_and_who_may_go_back_to_it() {
     ID        BUILD  VARIANT  SIZE     INSTALLED  USED BY
     [ID]  b1001  [CPU]  [SIZE]  [TIME] ago    chat (rollback)
     [ID]  b1002  [CPU]  [SIZE]  [TIME] ago    chat (running), embed (running)
-    [ID]: damaged: `bins/[UUID]/llama-server` is
-      not there
+    [ID]: damaged: `llama-server` is missing
     --- stderr
     error: `orchestrator.yaml` has 1 mistake
       orchestrator.yaml:1:10: `version` wants a number from 1 to 4294967295, not `one`
@@ -121,7 +120,7 @@ fn info_tells_everything_about_one_build() {
     variant:    [VARIANT]
     folder:     bins/[UUID]
     program:    bins/[UUID]/llama-server
-    size:       [SIZE] in 4 files
+    size:       [SIZE] in 5 files
     installed:  [DATE], [TIME] ago
     from:       [ROOT]/releases/llama-b1001-bin-[VARIANT].tar.gz
     sha256:     [SHA256]
@@ -138,7 +137,7 @@ fn info_tells_everything_about_one_build() {
     variant:    [VARIANT]
     folder:     bins/[UUID]
     program:    bins/[UUID]/llama-server
-    size:       [SIZE] in 4 files
+    size:       [SIZE] in 5 files
     installed:  [DATE], [TIME] ago
     from:       [ROOT]/releases/llama-b1002-bin-[VARIANT].tar.gz
     sha256:     [SHA256]
