@@ -2,6 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::damage::damage;
 use super::{InstallError, METADATA, cache, place, staging};
 use crate::durable::{self, FileError};
 use crate::instance::BinaryId;
@@ -63,7 +64,9 @@ pub fn recover(bins: &Utf8Path) -> Result<Recovered, InstallError> {
         }
     }
     let registry = Registry::load(bins)?;
-    cache::tidy(bins, |digest| registry.of_digest(digest).next().is_some())?;
+    // A build that is damaged may be on its way once more.
+    let is_whole = |entry: &Entry| damage(bins, entry).is_none();
+    cache::tidy(bins, |digest| registry.of_digest(digest).any(is_whole))?;
     Ok(recovered)
 }
 
