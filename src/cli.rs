@@ -19,6 +19,7 @@ mod status;
 mod text;
 mod ui;
 mod up;
+mod variants;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;

@@ -18,7 +18,7 @@ use llama_orch::root::Root;
 use super::diagnostic::{Failure, Kind};
 use super::progress::Live;
 use super::ui::Ui;
-use super::{Global, LockArgs, Runtime, TermsArgs, plan, runtime, text};
+use super::{Global, LockArgs, Runtime, TermsArgs, plan, runtime, text, variants};
 
 /// Make it so: install, start, restart, roll back
 #[derive(Debug, Args)]
@@ -60,9 +60,10 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
         };
         ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
         if global.verbose {
-            let details = text::details(&plan, &resolved, &observed, &loaded.lock);
+            let details = text::details(&plan, &resolved, &observed, &loaded.lock)
+                + &variants::details(&loaded, &resolved, &[], ui.width());
             if !details.is_empty() {
-                ui.data(details);
+                ui.data(details.trim_end());
             }
         }
         plan::hints(&plan, ui);

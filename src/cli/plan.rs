@@ -11,7 +11,7 @@ use llama_orch::reconcile::{self, Pass};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, TermsArgs, among, runtime, text};
+use super::{Global, TermsArgs, among, runtime, text, variants};
 
 /// Show what would change, and why; changes nothing
 #[derive(Debug, Args)]
@@ -62,9 +62,10 @@ pub(crate) fn run(global: &Global, args: &PlanArgs, ui: &Ui) -> Result<u8, Failu
     } else {
         ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
         if global.verbose {
-            let details = text::details(&plan, &resolved, &observed, &loaded.lock);
+            let details = text::details(&plan, &resolved, &observed, &loaded.lock)
+                + &variants::details(&loaded, &resolved, &args.names, ui.width());
             if !details.is_empty() {
-                ui.data(details);
+                ui.data(details.trim_end());
             }
         }
         hints(&plan, ui);

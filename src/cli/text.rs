@@ -111,14 +111,6 @@ pub(crate) fn details(
             );
         }
     }
-    for (name, why) in &resolved.why {
-        let variant = resolved
-            .chosen
-            .get(name)
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let _ = writeln!(text, "\nvariant `auto` of {name} is {variant}: {why}");
-    }
     let diff = unified(
         &lock.print(),
         &resolved.lock.print(),
@@ -129,7 +121,7 @@ pub(crate) fn details(
         let _ = writeln!(text, "\norchestrator.lock:");
         text.push_str(&diff);
     }
-    text.trim_end().to_owned()
+    text
 }
 
 fn step_diff(step: &Step, observed: &Observed) -> String {

@@ -137,14 +137,14 @@ impl Host {
     pub fn choose(&self, request: &VariantRequest, assets: &[Asset]) -> Choice {
         let judged = self.judge(request, assets);
         for (one, verdict) in &judged {
-            if let Verdict::Taken(why) = verdict {
+            if let Verdict::Taken { why, .. } = verdict {
                 return one.chosen(why.clone());
             }
         }
         let doubts = || {
             judged.iter().filter_map(|(one, verdict)| match verdict {
                 Verdict::PassedOver(doubt) => Some((one, *doubt)),
-                Verdict::Taken(_) | Verdict::NotNeeded => None,
+                Verdict::Taken { .. } | Verdict::NotNeeded => None,
             })
         };
         // What is least preferred is what asks least of a machine.

@@ -132,10 +132,17 @@ impl Resolver<'_> {
         let (build, uploading) = (release.tag, release.uploading);
         if let Choice::Unfit { why } = choice {
             return Open::impossible(
-                format!("no `{request}` build of {build} runs on this machine: it {why}"),
-                Some(
-                    "pin a build made for this machine by its `source_url` and `sha256`".to_owned(),
-                ),
+                match request {
+                    VariantRequest::Auto => {
+                        format!("no build of {build} runs on this machine: it {why}")
+                    }
+                    VariantRequest::Named(_) => {
+                        format!(
+                            "the `{request}` build of {build} does not run on this machine: it {why}"
+                        )
+                    }
+                },
+                Some(why.hint().to_owned()),
             );
         }
         if !self.known.terms.locked && !self.known.answers.known.contains_key(&Question::Recent) {

@@ -22,8 +22,13 @@ pub struct Considered {
 /// What became of a variant that could be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the one, for this reason, as a clause.
-    Taken(String),
+    /// It is the one.
+    Taken {
+        /// Why, as a clause.
+        why: String,
+        /// What speaks against it all the same, where it was asked for by name.
+        doubt: Option<Doubt>,
+    },
     /// It is not for this machine.
     PassedOver(Doubt),
     /// It would do, and a better one was taken.
@@ -33,7 +38,7 @@ pub enum Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Taken(why) => write!(f, "taken, {why}"),
+            Self::Taken { why, .. } => write!(f, "taken, {why}"),
             Self::PassedOver(doubt) => write!(f, "passed over, {doubt}"),
             Self::NotNeeded => f.write_str("not needed, a better one is there"),
         }
@@ -101,6 +106,24 @@ impl Doubt {
     const fn is_final(self) -> bool {
         matches!(self, Self::NoCompanion | Self::NoGlibc)
     }
+
+    /// What a person can do where nothing else is left.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::OldGlibc { .. } => {
+                "what llama.cpp builds on may have changed: a variant that is named, such as `variant: cpu`, is tried all the same"
+            }
+            Self::NoCompanion
+            | Self::NoGlibc
+            | Self::NoDriver
+            | Self::OldDriver { .. }
+            | Self::NoRocm
+            | Self::NoVulkan
+            | Self::OnlyByName => {
+                "pin a build made for this machine by its `source_url` and `sha256`"
+            }
+        }
+    }
 }
 
 impl Host {
@@ -142,11 +165,12 @@ impl Host {
                 _ if is_taken => Verdict::NotNeeded,
                 _ => {
                     is_taken = true;
-                    Verdict::Taken(match (request, doubt) {
+                    let why = match (request, doubt) {
                         (VariantRequest::Auto, _) => self.why(&one, &judged),
                         (_, None) => format!("`{request}` was asked for"),
                         (_, Some(doubt)) => format!("`{request}` was asked for, though it {doubt}"),
-                    })
+                    };
+                    Verdict::Taken { why, doubt }
                 }
             };
             judged.push((one, verdict));

@@ -289,7 +289,7 @@ fn an_explanation_is_the_choice() {
                     .explain(request, &assets)
                     .into_iter()
                     .filter_map(|one| match one.verdict {
-                        Verdict::Taken(why) => Some((one.variant.to_string(), why)),
+                        Verdict::Taken { why, .. } => Some((one.variant.to_string(), why)),
                         Verdict::PassedOver(_) | Verdict::NotNeeded => None,
                     })
                     .collect();

@@ -145,6 +145,19 @@ fn verbose_shows_the_differences_behind_the_lines() {
              llama-b1001-bin-[VARIANT].tar.gz: { sha256: [SHA256], size: [BYTES] }
         +  b1002:
         +    llama-b1002-bin-[VARIANT].tar.gz: { sha256: [SHA256], size: [BYTES] }
+
+    this machine:
+        system         [FOUND]
+        C library      [FOUND]
+        NVIDIA driver  [FOUND]
+        Vulkan         [FOUND]
+        ROCm           [FOUND]
+
+    variant `auto` of embed (b1001) is [VARIANT], as chosen on an earlier run and kept in .llama-orch/machine.json:
+        [VARIANT]  kept, and would be taken today: [WHY]
+
+    variant `auto` of chat (b1002) is [VARIANT], as chosen on an earlier run and kept in .llama-orch/machine.json:
+        [VARIANT]  kept, and would be taken today: [WHY]
     --- stderr
     root: [ROOT]
     ");
@@ -236,4 +249,59 @@ fn the_json_is_the_same_plan_and_fits_the_committed_schema() {
     "#);
     assert_eq!(changed["changes_present"], true);
     assert_eq!(changed["blockers"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn verbose_says_what_auto_was_chosen_from() {
+    let sandbox = Sandbox::with(&[1001], &[("chat", 1001), ("embed", 1001)]);
+    assert_snapshot!(sandbox.run(&["plan", "-v", "chat"]), @r"
+    exit code 0
+    --- stdout
+      + install  b1001 [CPU]           [SIZE] download, not installed
+      + start    chat                    not running
+
+    Plan: 1 to install, 1 to start.
+
+    start chat comes after: install b1001 [CPU]
+
+    orchestrator.lock:
+        --- orchestrator.lock
+        +++ to be written
+        @@ -2,2 +2,5 @@
+         # To move a floating pin, take its line out of `pins` and run `llama-orch apply`.
+         schema: 1
+        +assets:
+        +  b1001:
+        +    llama-b1001-bin-[VARIANT].tar.gz: { sha256: [SHA256], size: [BYTES] }
+
+    this machine:
+        system         [FOUND]
+        C library      [FOUND]
+        NVIDIA driver  [FOUND]
+        Vulkan         [FOUND]
+        ROCm           [FOUND]
+
+    variant `auto` of chat (b1001) is [VARIANT]:
+        [VARIANT]  taken, [WHY]
+    --- stderr
+    root: [ROOT]
+    ");
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    assert_snapshot!(sandbox.run(&["plan", "-v"]), @r"
+    exit code 0
+    --- stdout
+    Nothing to do: everything is as orchestrator.yaml says.
+
+    this machine:
+        system         [FOUND]
+        C library      [FOUND]
+        NVIDIA driver  [FOUND]
+        Vulkan         [FOUND]
+        ROCm           [FOUND]
+
+    variant `auto` of chat, embed (b1001) is [VARIANT], as chosen on an earlier run and kept in .llama-orch/machine.json:
+        [VARIANT]  kept, and would be taken today: [WHY]
+    --- stderr
+    root: [ROOT]
+    ");
 }

@@ -22,6 +22,15 @@ pub(crate) fn bind(root: &str) -> insta::internals::SettingsBindDropGuard {
         (r"after \d+ of \d+ bytes", "after [BYTES] of [BYTES]"),
         (r"\b\d+\.\d s\b", "[TIME]"),
         (r"\b\d+ s\b", "[TIME]"),
+        (
+            r"(?m)^( +(system|C library|NVIDIA driver|Vulkan|ROCm|Metal) {2,}).*$",
+            "${1}[FOUND]",
+        ),
+        // A machine with a GPU has another reason to take the only build there is.
+        (
+            r"no GPU with its driver was found on this machine|the release has no build for the GPU of this machine",
+            "[WHY]",
+        ),
         (&format!("ubuntu-{}", arch()), "[VARIANT]"),
         (&format!(r"\bcpu-{}", arch()), "[CPU]"),
     ] {

@@ -1,6 +1,7 @@
 //! `auto`: chosen once for this machine, then kept.
 
 use super::*;
+use crate::release::host::{Glibc, Libc};
 
 const CUDA_12: &str = "ubuntu-cuda-12.8-x64";
 const CUDA_13: &str = "ubuntu-cuda-13.4-x64";
@@ -96,4 +97,34 @@ fn nothing_is_chosen_from_what_happens_to_be_installed() {
     world.host.accelerators.vulkan = true;
     let settled = world.settle();
     assert_eq!(settled.build("chat"), "b9553 ubuntu-vulkan-x64");
+}
+
+#[test]
+fn a_machine_that_runs_none_of_the_builds_is_told_why() {
+    let mut world = World::pinned("version: b9553").publishes("b9553", &[VULKAN, CPU]);
+    world.host.libc = Libc::Glibc(Glibc::new(2, 31));
+    assert_eq!(
+        world.settle().why("chat").to_string(),
+        "no build of b9553 runs on this machine: it needs glibc 2.34, this machine has 2.31"
+    );
+    world.host.libc = Libc::Musl;
+    let named = world.repinned("version: b9553, variant: cpu").settle();
+    assert_eq!(
+        named.why("chat").to_string(),
+        "the `cpu` build of b9553 does not run on this machine: it needs glibc, this machine has musl"
+    );
+    assert!(
+        named
+            .why("chat")
+            .hint()
+            .expect("a hint")
+            .contains("`source_url`")
+    );
+}
+
+#[test]
+fn what_is_named_is_taken_whatever_the_table_says_of_glibc() {
+    let mut world = World::pinned("version: b9553, variant: cpu").publishes("b9553", &[CPU]);
+    world.host.libc = Libc::Glibc(Glibc::new(2, 31));
+    assert_eq!(world.settle().build("chat"), "b9553 ubuntu-x64");
 }
