@@ -24,6 +24,7 @@ mod place;
 mod present;
 mod receive;
 mod recover;
+mod register;
 mod share;
 mod staging;
 mod system;
@@ -46,6 +47,7 @@ pub use error::InstallError;
 pub use fetch::{FetchRequest, fetch_unverified};
 pub use files::{FileNote, Files, LinkNote};
 pub use recover::{Recovered, recover, uninstall};
+pub use register::{RegisterError, RegisterRequest, register};
 pub use verify::{Difference, OnBytes, Verification, verify};
 
 use build::{Build, Origin};

@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::archive::ArchiveError;
 use super::check::CheckError;
+use super::register::RegisterError;
 use crate::durable::FileError;
 use crate::instance::BinaryId;
 use crate::registry::{OutsideBins, RegistryError};
@@ -123,6 +124,9 @@ pub enum InstallError {
         /// The archive.
         name: String,
     },
+    /// It was made elsewhere, and is not taken in.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
     /// It was unpacked, and does not work here.
     #[error(transparent)]
     Check(#[from] CheckError),
@@ -249,6 +253,7 @@ impl InstallError {
             Self::OtherBuild { .. } => {
                 Some("leave `binary_id` out, or write the version that belongs to it".to_owned())
             }
+            Self::Register(error) => error.hint(),
             Self::NoCompanion { .. } => Some(
                 "pin another build that has its `cudart` archive, or another variant".to_owned(),
             ),
@@ -283,6 +288,7 @@ impl InstallError {
             | Self::NoServer { .. }
             | Self::SeveralServers { .. }
             | Self::NoCompanion { .. }
+            | Self::Register(_)
             | Self::Check(_)
             | Self::Read { .. }
             | Self::Write { .. }

@@ -185,6 +185,24 @@ impl Files {
         let mut names = self.files.keys().chain(self.links.keys());
         !path.ancestors().skip(1).any(is_taken) && !names.any(|other| other.starts_with(&below))
     }
+
+    /// Whether another build consists of the same files, wherever they came from.
+    pub(super) fn is_same_build(&self, other: &Self) -> bool {
+        let content = |file: &FileNote| (file.sha256, file.size, file.executable);
+        let files = |of: &Self| -> Vec<_> {
+            let files = of.files.iter();
+            files
+                .map(|(name, file)| (name.clone(), content(file)))
+                .collect()
+        };
+        let links = |of: &Self| -> Vec<_> {
+            let links = of.links.iter();
+            links
+                .map(|(name, link)| (name.clone(), link.target.clone()))
+                .collect()
+        };
+        files(self) == files(other) && links(self) == links(other)
+    }
 }
 
 /// A path with `/` between its parts, as it stands in a list.

@@ -63,6 +63,30 @@ impl Staging {
             }
             tokio::time::sleep(AGAIN).await;
         };
+        Self::begin(bins, digest, (own, shared))
+    }
+
+    /// Waits as [`enter`](Self::enter) does, without a runtime.
+    pub(super) fn enter_now(bins: &Utf8Path, digest: Digest) -> Result<Self, InstallError> {
+        durable::create_folder(&folder(bins))?;
+        let until = |try_once: &dyn Fn() -> Result<Option<FileLock>, FileError>| loop {
+            match try_once() {
+                Ok(None) => std::thread::sleep(AGAIN),
+                Ok(Some(lock)) => return Ok(lock),
+                Err(error) => return Err(error),
+            }
+        };
+        let shared = until(&|| FileLock::try_share(&gate(bins)))?;
+        let own = folder(bins).join(format!("{digest}.lock"));
+        let own = until(&|| FileLock::try_take(&own))?;
+        Self::begin(bins, digest, (own, shared))
+    }
+
+    fn begin(
+        bins: &Utf8Path,
+        digest: Digest,
+        locks: (FileLock, FileLock),
+    ) -> Result<Self, InstallError> {
         let path = folder(bins).join(digest.to_string());
         let failed = |source| FileError::Write {
             path: path.clone(),
@@ -73,7 +97,7 @@ impl Staging {
         Ok(Self {
             bins: bins.to_owned(),
             folder: path.clone(),
-            locks: Some((own, shared)),
+            locks: Some(locks),
         })
     }
 
