@@ -1,5 +1,6 @@
 //! Stories of whole installs, from folders of archives that are packed here.
 
+mod fit;
 pub(super) mod pack;
 mod real;
 
@@ -64,11 +65,20 @@ impl Sandbox {
         source: &impl ReleaseSource,
         progress: OnProgress<'_>,
     ) -> Result<Installed, InstallError> {
-        let host = Host::bare(Os::Linux, Arch::X64);
+        self.install_on(&Host::bare(Os::Linux, Arch::X64), binary, source, progress)
+    }
+
+    pub(super) fn install_on(
+        &self,
+        host: &Host,
+        binary: &WantedBinary,
+        source: &impl ReleaseSource,
+        progress: OnProgress<'_>,
+    ) -> Result<Installed, InstallError> {
         let request = InstallRequest {
             binary,
             bins: &self.bins,
-            host: Some(&host),
+            host: Some(host),
             official: true,
             slots: &Semaphore::new(1),
             unverified: false,

@@ -20,7 +20,11 @@ fn machine_of_2024() -> Host {
         },
         libc: Libc::Glibc(Glibc::new(2, 39)),
         findings: vec![
-            finding(Part::System, Some("Linux on x64"), "this program's own"),
+            finding(
+                Part::System,
+                Some("Linux on x64"),
+                "what this program was built for",
+            ),
             finding(
                 Part::CLibrary,
                 Some("glibc 2.39"),
@@ -81,7 +85,7 @@ fn a_choice_is_explained_by_the_machine_and_the_release() {
     insta::assert_snapshot!(text, @r"
 
     this machine:
-        system         Linux on x64 (this program's own)
+        system         Linux on x64 (what this program was built for)
         C library      glibc 2.39 (/usr/lib/x86_64-linux-gnu/libc.so.6)
         NVIDIA driver  550.54.14, which runs CUDA 12 (/proc/driver/nvidia/version)
         Vulkan         none (a GPU and a loader, but no driver in

@@ -33,7 +33,7 @@ impl Host {
         let system = Finding::there(
             Part::System,
             format!("{os} on {arch}"),
-            "this program's own",
+            "what this program was built for",
         );
         Self {
             findings: vec![system],

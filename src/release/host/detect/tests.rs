@@ -44,7 +44,7 @@ fn an_empty_machine_has_nothing_and_says_what_it_lacks() {
     assert_eq!(host.libc, Libc::Unknown);
     let lines: Vec<String> = host.findings.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
-    system: Linux on x64 (this program's own)
+    system: Linux on x64 (what this program was built for)
     C library: not known (there is no libc.so.6 in the usual places)
     NVIDIA driver: none (there is no /dev/nvidia0)
     Vulkan: none (there is no GPU, as in /dev/dri/renderD128)
@@ -282,20 +282,20 @@ fn other_systems_tell_what_they_have() {
     ];
     let all: Vec<String> = all.iter().map(lines).collect();
     insta::assert_snapshot!(all.join("\n\n"), @r"
-    system: Windows on x64 (this program's own)
+    system: Windows on x64 (what this program was built for)
     NVIDIA driver: of unknown version, which runs CUDA 12 at least (nvcuda.dll)
     Vulkan: a loader with its driver (vulkan-1.dll)
     ROCm: none (not looked for on Windows; ask for it by name)
 
-    system: Windows on x64 (this program's own)
+    system: Windows on x64 (what this program was built for)
     NVIDIA driver: none (there is no nvcuda.dll)
     Vulkan: none (there is no vulkan-1.dll)
     ROCm: none (not looked for on Windows; ask for it by name)
 
-    system: macOS on arm64 (this program's own)
+    system: macOS on arm64 (what this program was built for)
     Metal: the processor's GPU (every Mac on arm64 has one)
 
-    system: macOS on x64 (this program's own)
+    system: macOS on x64 (what this program was built for)
     Metal: none (the builds for Macs on x64 leave it out)
     ");
 }
