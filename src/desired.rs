@@ -201,7 +201,7 @@ pub enum Unanswered {
         unreachable: bool,
     },
     /// The build exists and has no such file.
-    #[error("{build} has no `{wanted}` build{}; it has {}", yet(*.uploading), list(.published))]
+    #[error("{build} has no {}{}; it has {}", kind(.wanted), yet(*.uploading), list(.published))]
     NotPublished {
         /// The build.
         build: Tag,
@@ -254,6 +254,13 @@ pub enum Unanswered {
     /// The lock does not cover the pin and may not be changed (`--locked`).
     #[error("`orchestrator.lock` does not cover {0}, and `--locked` forbids to extend it")]
     NotLocked(String),
+}
+
+fn kind(wanted: &str) -> String {
+    match wanted {
+        "auto" => "build for this machine".to_owned(),
+        wanted => format!("`{wanted}` build"),
+    }
 }
 
 const fn yet(uploading: bool) -> &'static str {

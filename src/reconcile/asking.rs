@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use super::Loaded;
 use crate::desired::resolve::{Answers, InstalledBuild, Terms};
 use crate::desired::{Question, Unanswered};
-use crate::registry::{Entry, Registry};
+use crate::install;
+use crate::registry::Registry;
 use crate::release::source::{AnySource, ReleaseSource as _};
 use crate::root::Root;
 
@@ -53,10 +54,7 @@ impl Loaded {
 /// The builds of a registry that resolving can choose from; an entry whose version is no build's
 /// name cannot be pinned but by its id.
 pub(super) fn installed(root: &Root, registry: &Registry) -> Vec<InstalledBuild> {
-    let is_damaged = |entry: &Entry| {
-        let program = entry.program().map(|program| root.bins().join(program));
-        entry.damage.is_some() || !program.is_ok_and(|program| program.is_file())
-    };
+    let bins = root.bins();
     registry
         .entries()
         .iter()
@@ -68,7 +66,7 @@ pub(super) fn installed(root: &Root, registry: &Registry) -> Vec<InstalledBuild>
                 variant: entry.variant.clone(),
                 digest: entry.digest(),
                 companions: entry.companions.iter().map(|one| one.sha256).collect(),
-                damaged: is_damaged(entry),
+                damaged: install::damage(&bins, entry).is_some(),
             })
         })
         .collect()

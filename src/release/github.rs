@@ -42,7 +42,10 @@ const RECENT: &str = "10";
 /// The file of a stable release that names its build.
 const NIGHTLY_TAG: &str = "nightly-tag.txt";
 
-const GITHUB_API: &str = "api.github.com";
+pub(super) const GITHUB_API: &str = "api.github.com";
+
+/// The variables that hold a token of github.com by custom.
+pub(super) const GITHUB_TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 
 /// The domain of GitHub Enterprise Cloud with data residency: `api.SUBDOMAIN.ghe.com`.
 const GHE: &str = ".ghe.com";
@@ -196,8 +199,8 @@ impl GitHub {
     fn token(&self) -> Option<Token> {
         let is_github = self.api.host_str() == Some(GITHUB_API);
         let fallback = is_github.then_some("GH_TOKEN");
-        let named = Some(self.token_env.as_str())
-            .filter(|name| is_github || !["GITHUB_TOKEN", "GH_TOKEN"].contains(name));
+        let named =
+            Some(self.token_env.as_str()).filter(|name| is_github || !GITHUB_TOKENS.contains(name));
         [named, fallback].into_iter().flatten().find_map(|from| {
             let secret = (self.environment)(from).filter(|secret| !secret.trim().is_empty())?;
             Some(Token {

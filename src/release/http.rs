@@ -14,6 +14,8 @@ mod answers;
 mod api;
 pub(crate) mod attempts;
 mod file;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 use std::fmt;

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::Tag;
 use super::directory::Directory;
-use super::github::GitHub;
+use super::github::{GITHUB_API, GITHUB_TOKENS, GitHub};
 use crate::desired::{Answer, Question, Unanswered, WantedArchive};
 use crate::manifest::Source;
 
@@ -380,12 +380,15 @@ impl SourceError {
                 "install the system's CA certificates, or name them in `SSL_CERT_FILE`".to_owned(),
             ),
             Self::Unavailable { .. } => Some("run `llama-orch plan` again later".to_owned()),
-            Self::RateLimited { token_from, token_env, until, .. } => {
+            Self::RateLimited { token_from, token_env, until, host } => {
                 let wait = if until.is_some() { "wait until then" } else { "wait a minute" };
+                let is_github = host == GITHUB_API;
                 let instead = match token_from {
-                    None => format!(
-                        "put a token into `{token_env}` (no scope is needed)"
-                    ),
+                    // The variables of github.com's tokens are read for nobody else.
+                    None if !is_github && GITHUB_TOKENS.contains(&token_env.as_str()) => {
+                        "name the variable of a token for it in `source.token_env`".to_owned()
+                    }
+                    None => format!("put a token into `{token_env}` (no scope is needed)"),
                     Some(from) => {
                         format!("use another token than that of `{from}`")
                     }

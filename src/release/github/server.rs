@@ -3,7 +3,7 @@
 
 #![expect(clippy::disallowed_types, reason = "listens on a loopback port")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -71,19 +71,29 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts to answer. A path that is not listed is not found.
+    /// Starts to answer. A path that is not listed is not found; one that is listed several times is
+    /// answered in that order, and from then on as at last.
     pub(super) fn start(replies: impl IntoIterator<Item = (&'static str, Reply)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let url = format!("http://{address}").parse().expect("a URL");
-        let replies: BTreeMap<&str, Reply> = replies.into_iter().collect();
+        let mut left: BTreeMap<&str, VecDeque<Reply>> = BTreeMap::new();
+        for (path, reply) in replies {
+            left.entry(path).or_default().push_back(reply);
+        }
         let asked = Arc::new(Mutex::new(Vec::new()));
         let note = Arc::clone(&asked);
         let running = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { break };
                 let Some(request) = read(&stream) else { break };
-                let reply = replies.get(request.path.as_str()).cloned();
+                let reply = left.get_mut(request.path.as_str()).and_then(|replies| {
+                    if replies.len() > 1 {
+                        replies.pop_front()
+                    } else {
+                        replies.front().cloned()
+                    }
+                });
                 note.lock().expect("no panic").push(request);
                 let missing = || Reply::new(404, "application/json", "{}");
                 // A client that hangs up has had enough.

@@ -181,3 +181,109 @@ fn a_source_out_of_reach_blocks_what_needs_it_and_nothing_else() {
     ");
     assert_eq!(sandbox.servers().len(), 1, "what runs goes on");
 }
+
+#[test]
+fn a_rate_limit_says_until_when_and_stops_nothing_that_is_known() {
+    let server = ReleaseServer::start();
+    publish(&server, 1001, None);
+    publish(&server, 1002, None);
+    server.call_stable("v0.9.0", 1001);
+    let sandbox = visiting(&server);
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    let pid = sandbox.pid("chat");
+    server.refuse(
+        403,
+        &["X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 4102444800"],
+        None,
+    );
+    let _ = server.asked();
+    // What the lock covers needs no answer, installed or not.
+    sandbox.run(&["plan", "--detailed-exitcode"]).assert_code(0);
+    assert_eq!(server.asked(), Vec::<String>::new());
+
+    sandbox.edit("version: stable", "version: b1002");
+    assert_snapshot!(sandbox.run(&["plan"]), @r#"
+    exit code 69
+    --- stdout
+      x blocked  chat                    `127.0.0.1` answers no more requests before [CLOCK] (its rate limit)
+
+    Plan: nothing to do; 1 blocked.
+    --- stderr
+    hint: wait until then, or name the variable of a token for it in `source.token_env`; what is locked and installed goes on as it is, and a folder in `source.directory` needs no API
+    "#);
+    assert_eq!(
+        server.asked().len(),
+        1,
+        "a limit is not asked again and again"
+    );
+    sandbox.run(&["apply"]).assert_code(69);
+    assert_eq!(sandbox.servers(), [pid], "what runs goes on");
+
+    // A limit that is over in an instant is waited for.
+    server.refuse(429, &["Retry-After: 0"], Some(1));
+    sandbox.run(&["plan"]).assert_code(0);
+}
+
+#[test]
+fn with_a_lock_that_covers_the_manifest_nothing_is_asked_even_on_another_machine() {
+    let server = ReleaseServer::start();
+    publish(&server, 1001, None);
+    server.call_stable("v0.9.0", 1001);
+    let first = visiting(&server);
+    first.run(&["apply", "--quiet"]).assert_code(0);
+    let _ = server.asked();
+
+    let second = visiting(&server);
+    second.write("orchestrator.lock", &first.read("orchestrator.lock"));
+    second.run(&["plan"]).assert_code(0);
+    second
+        .run(&["--offline", "plan"])
+        .assert_code(0)
+        .assert_says("install  b1001");
+    assert_eq!(server.asked(), Vec::<String>::new());
+    second.run(&["apply", "--quiet"]).assert_code(0);
+    assert_snapshot!(server.asked().join("\n"), @r#"
+    /mirror/releases/download/b1001/llama-b1001-bin-[VARIANT].tar.gz
+    "#);
+    assert!(second.wait_running("chat") > 0);
+}
+
+#[test]
+fn a_build_that_is_still_being_uploaded_is_waited_for() {
+    let server = ReleaseServer::start();
+    publish(&server, 1001, None);
+    server.begin_upload(1002, &archives::name(1002));
+    let sandbox = visiting(&server);
+    sandbox.edit("version: stable", "version: b1002");
+    assert_snapshot!(sandbox.run(&["apply"]), @r#"
+    exit code 1
+    --- stdout
+      x blocked  chat                    b1002 has no build for this machine yet: it is still being uploaded; it has none for this system
+
+    Plan: nothing to do; 1 blocked.
+    --- stderr
+    hint: run `llama-orch plan` again in some minutes; the nearest builds that have it: b1001
+    "#);
+    // `nightly` takes the newest one that is there.
+    sandbox.edit("version: b1002", "version: nightly");
+    sandbox
+        .run(&["plan"])
+        .assert_code(0)
+        .assert_says("install  b1001");
+}
+
+#[test]
+fn without_the_network_nobody_is_asked_and_the_way_out_is_said() {
+    let server = ReleaseServer::start();
+    let sandbox = visiting(&server);
+    assert_snapshot!(sandbox.run(&["--offline", "plan"]), @r#"
+    exit code 69
+    --- stdout
+      x blocked  chat                    the network may not be used, and no earlier answer is kept about the stable release
+
+    Plan: nothing to do; 1 blocked.
+    --- stderr
+    hint: run it once without `--offline`, which asks http://127.0.0.1:[PORT]/api/repos/ggml-org/llama.cpp/releases/latest; with an `orchestrator.lock` that covers `orchestrator.yaml` nothing is asked
+    "#);
+    assert_eq!(server.asked(), Vec::<String>::new());
+}

@@ -16,7 +16,7 @@ pub(crate) fn bind(root: &str) -> insta::internals::SettingsBindDropGuard {
         (r"\bport: \d{4,5}", "port: [PORT]"),
         (r"\bport \d{4,5}", "port [PORT]"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( [A-Z]+)?", "[DATE]"),
-        (r"\bat \d\d:\d\d:\d\d\b", "at [CLOCK]"),
+        (r"\b(at|before) \d\d:\d\d:\d\d\b", "$1 [CLOCK]"),
         (r"\b\d+\.\d [KMG]iB", "[SIZE]"),
         (r"size: \d+", "size: [BYTES]"),
         (r"after \d+ of \d+ bytes", "after [BYTES] of [BYTES]"),

@@ -28,8 +28,19 @@ struct Shared {
     releases: Vec<Value>,
     /// Bytes after which the next download of a file breaks off.
     cuts: BTreeMap<String, usize>,
+    /// What is answered in place of everything below a path, and how often.
+    refusals: BTreeMap<String, Refusal>,
     asked: Vec<String>,
     ending: bool,
+}
+
+/// An answer that is none.
+#[derive(Clone)]
+struct Refusal {
+    status: u16,
+    headers: String,
+    /// How often; `None` for ever.
+    left: Option<usize>,
 }
 
 impl ReleaseServer {
@@ -109,9 +120,45 @@ impl ReleaseServer {
         lock(&self.shared).cuts.insert(path, after);
     }
 
+    /// Refuses every question to the API, with this status and these header lines: so many times, or
+    /// for ever.
+    pub(crate) fn refuse(&self, status: u16, headers: &[&str], times: Option<usize>) {
+        let headers = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let refusal = Refusal {
+            status,
+            headers,
+            left: times,
+        };
+        lock(&self.shared).refusals.insert(API.to_owned(), refusal);
+    }
+
+    /// Says of a build that it was published just now, without this file so far.
+    pub(crate) fn begin_upload(&self, build: u32, missing: &str) {
+        let tag = format!("b{build}");
+        let release = json!({
+            "tag_name": tag, "prerelease": true, "draft": false,
+            "assets": [{ "name": missing, "size": 0, "state": "starter" }],
+        });
+        let mut shared = lock(&self.shared);
+        let path = format!("{API}/tags/{tag}");
+        shared.files.insert(path, bytes(&release));
+        shared.releases.insert(0, release);
+    }
+
     /// The paths that were asked since the last call.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.shared).asked)
+    }
+}
+
+impl Shared {
+    /// What this path is refused with, if it is.
+    fn refusal(&mut self, path: &str) -> Option<Refusal> {
+        let mut all = self.refusals.iter_mut();
+        let (_, refusal) = all.find(|(below, _)| path.starts_with(below.as_str()))?;
+        let is_over = refusal.left == Some(0);
+        refusal.left = refusal.left.map(|left| left.saturating_sub(1));
+        (!is_over).then(|| refusal.clone())
     }
 }
 
@@ -147,6 +194,17 @@ fn serve(mut stream: &TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
     let (body, cut) = {
         let mut shared = lock(shared);
         shared.asked.push(target.clone());
+        if let Some(Refusal {
+            status, headers, ..
+        }) = shared.refusal(path)
+        {
+            drop(shared);
+            return write!(
+                stream,
+                "HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+                 {headers}Connection: close\r\n\r\n{{}}",
+            );
+        }
         let body = if path == API {
             Some(bytes(&Value::Array(shared.releases.clone())))
         } else {

@@ -128,3 +128,26 @@ fn what_is_named_is_taken_whatever_the_table_says_of_glibc() {
     world.host.libc = Libc::Glibc(Glibc::new(2, 31));
     assert_eq!(world.settle().build("chat"), "b9553 ubuntu-x64");
 }
+
+/// The family is kept, and so is the bound of the driver.
+#[test]
+fn a_family_that_moved_on_beyond_the_driver_is_said_and_not_taken() {
+    let mut world = with_runtimes(
+        World::pinned("version: b9600")
+            .publishes("b9553", &[CUDA_12, VULKAN, CPU])
+            .publishes("b9600", &[CUDA_13, VULKAN, CPU]),
+    );
+    world.host.accelerators.cuda = Some(12);
+    world.chosen.insert(name("chat"), Variant::new(CUDA_12));
+    let settled = world.settle();
+    let why = settled.why("chat");
+    assert_eq!(
+        why.to_string(),
+        "b9600 has no `cuda-12` build; it has cuda-13.4-x64, vulkan-x64, cpu-x64"
+    );
+    assert_eq!(
+        why.hint().as_deref(),
+        Some("the nearest builds that have it: b9553")
+    );
+    assert_eq!(settled.resolved.chosen[&name("chat")].as_str(), CUDA_12);
+}
