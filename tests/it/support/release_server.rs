@@ -123,7 +123,7 @@ impl ReleaseServer {
     /// Refuses every question to the API, with this status and these header lines: so many times, or
     /// for ever.
     pub(crate) fn refuse(&self, status: u16, headers: &[&str], times: Option<usize>) {
-        let headers = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let headers = headers.iter().flat_map(|line| [line, "\r\n"]).collect();
         let refusal = Refusal {
             status,
             headers,

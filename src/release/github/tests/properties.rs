@@ -48,6 +48,22 @@ proptest! {
     }
 
     #[test]
+    fn any_text_is_a_tag_a_version_or_a_digest_as_it_is_printed_or_none(
+        text in prop_oneof![".{0,70}", "b[0-9]{0,12}", "v[0-9.]{0,20}", "(sha256:)?[0-9a-fA-F]{62,66}"],
+    ) {
+        if let Ok(tag) = text.parse::<Tag>() {
+            prop_assert_eq!(tag.to_string().parse(), Ok(tag));
+        }
+        if let Ok(version) = text.parse::<Version>() {
+            prop_assert_eq!(version.to_string().parse(), Ok(version));
+        }
+        if let Ok(digest) = text.parse::<Digest>() {
+            let bare = text.trim_start_matches("sha256:").to_ascii_lowercase();
+            prop_assert_eq!(digest.to_string(), bare);
+        }
+    }
+
+    #[test]
     fn any_text_names_a_build_or_none(text in ".{0,40}") {
         match tag_in(&text, "v0.9.0") {
             Ok(tag) => prop_assert_eq!(tag.number(), text.trim()[1..].parse::<u32>().expect("a number")),
