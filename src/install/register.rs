@@ -86,7 +86,7 @@ pub fn register(
     let registry = Registry::load(request.bins)?;
     let known = known(request, &registry, &variant, &folder, &files)?;
     if let Known::Present(entry) = known {
-        return present(request, entry);
+        return present(request, *entry);
     }
     let id = match (known, request.id) {
         (Known::Replaced(id), _) => id,
@@ -291,7 +291,7 @@ fn take(
 enum Known {
     Nothing,
     /// The very same files.
-    Present(Entry),
+    Present(Box<Entry>),
     /// Something this one takes the place of.
     Replaced(BinaryId),
 }
@@ -315,7 +315,7 @@ fn known(
         let is_whole = damage(bins, entry).is_none();
         let is_own = entry.digest().is_none();
         if is_same && is_whole && (lies_alike || !is_own) {
-            return Ok(Known::Present(entry.clone()));
+            return Ok(Known::Present(Box::new(entry.clone())));
         }
         if is_own && (is_same || !is_whole || (request.link && refers_here)) {
             return Ok(Known::Replaced(entry.id));
@@ -347,13 +347,11 @@ fn present(request: &RegisterRequest<'_>, entry: Entry) -> Result<Installed, Ins
         registry.add_alias(entry.id, id);
         registry.get(id).cloned()
     })?;
-    match aliased.filter(|aliased| aliased.id == entry.id) {
-        Some(aliased) => Ok(installed(Outcome::Aliased, aliased)),
-        None => {
-            let found = format!("{} {}", entry.version, entry.variant);
-            Err(InstallError::OtherBuild { id, found })
-        }
+    if let Some(aliased) = aliased.filter(|aliased| aliased.id == entry.id) {
+        return Ok(installed(Outcome::Aliased, aliased));
     }
+    let found = format!("{} {}", entry.version, entry.variant);
+    Err(InstallError::OtherBuild { id, found })
 }
 
 /// Runs the server where this machine can, and returns what is worth remarking.

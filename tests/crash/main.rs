@@ -12,6 +12,7 @@
 #[path = "../support/fault_server.rs"]
 mod fault_server;
 mod fetching;
+mod mending;
 mod sandbox;
 
 use std::time::Duration;
