@@ -13,6 +13,7 @@ mod claims;
 mod crashes;
 mod gates;
 mod real;
+mod references;
 mod sandbox;
 mod spawning;
 mod trouble;
