@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "prepares files")]
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -255,4 +256,61 @@ fn two_writers_at_once_lose_nothing() {
         }
     });
     assert_eq!(Registry::load(bins).expect("there").entries().len(), 8);
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::String),
+        Just(Value::String(
+            "11111111-1111-4111-8111-111111111111".to_owned()
+        )),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            prop::collection::btree_map(".{0,8}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in ".*") {
+        let _ = parse(&text);
+    }
+
+    /// Whatever stands in an entry, it is refused, or it leads to something inside `bins`.
+    #[test]
+    fn no_entry_leads_outside(
+        path in r"[./a:\\]{0,12}|.{0,12}",
+        key in prop::sample::select(vec![
+            "version", "variant", "sha256", "installed_at", "size_bytes", "executables", "aliases",
+            "companions", "unverified", "files_sha256", "damage", "notes",
+        ]),
+        value in json_value(),
+    ) {
+        let id = "22222222-2222-4222-8222-222222222222";
+        let text = json!({
+            "schema_version": "1.0.0",
+            "binaries": [{ "id": id, "path": path, key: value }],
+        })
+        .to_string();
+        let Ok(registry) = parse(&text) else {
+            return Ok(());
+        };
+        let entry = &registry.entries()[0];
+        for path in [entry.folder(), entry.home(), entry.program()].into_iter().flatten() {
+            let within = Utf8Path::new("/bins").join(&path);
+            prop_assert!(within.starts_with("/bins") && within != "/bins", "{within}");
+            prop_assert!(!within.components().any(|part| part.as_str() == ".."), "{within}");
+            prop_assert!(!path.as_str().starts_with('.'), "{path}");
+        }
+        let _ = (entry.digest(), entry.installed());
+        let again = serde_json::to_string(&registry).expect("JSON");
+        prop_assert_eq!(parse(&again).expect("it was read before"), registry);
+    }
 }

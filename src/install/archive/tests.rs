@@ -1,5 +1,7 @@
 //! Archives that mean harm, or were made carelessly.
 
+mod properties;
+
 use ::tar::EntryType;
 
 use super::*;
