@@ -132,9 +132,9 @@ fn unpack_each(members: &[Member], into: &Utf8Path) -> Result<Unpacked, ArchiveE
             }
         }
     }
-    let unpacked = unpacker.finish();
-    unpacked.link()?;
-    Ok(unpacked)
+    let all = unpacker.finish();
+    all.link()?;
+    Ok(all)
 }
 
 proptest! {
