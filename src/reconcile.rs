@@ -271,7 +271,7 @@ pub struct Pass {
     pub unreachable: bool,
 }
 
-/// Resolves, looks and plans. Writes nothing.
+/// Resolves, looks and plans. Writes nothing but answers of the source that are worth keeping.
 pub async fn pass<B: Backend>(
     loaded: &Loaded,
     source: &AnySource,

@@ -308,8 +308,8 @@ impl<'a> Resolver<'a> {
         let installed = self.known.installed.iter();
         let installed = installed
             .filter(|installed| installed.digest == Some(digest) && installed.has(companions))
-            .map(|installed| installed.id)
-            .next();
+            .min_by_key(|installed| installed.damaged)
+            .map(|installed| installed.id);
         installed
             .or_else(|| self.ids.get(&digest).copied())
             .unwrap_or_else(|| {

@@ -32,7 +32,9 @@ impl Loaded {
             match step(answers, terms) {
                 Ok(value) => return value,
                 Err(questions) => {
-                    self.make_room(source);
+                    if !terms.offline {
+                        self.make_room(source);
+                    }
                     for question in questions {
                         let answer = source.answer(&question).await;
                         answers.note(question, answer.map_err(Unanswered::from));

@@ -204,7 +204,7 @@ impl Resolver<'_> {
         let host = self.known.host;
         let build = BuildName::from(tag);
         let request = self.request(name, pin, None);
-        self.known.installed.iter().find(|installed| {
+        let fits = |installed: &&InstalledBuild| {
             if installed.build != build
                 || pin
                     .binary_id
@@ -227,7 +227,12 @@ impl Resolver<'_> {
                         && request.matches(&installed.variant, host.os, host.arch)
                 }
             }
-        })
+        };
+        // Of two that are the same, the one that is whole.
+        let installed = self.known.installed.iter();
+        installed
+            .filter(fits)
+            .min_by_key(|installed| installed.damaged)
     }
 
     fn found(&self, name: &InstanceName, pin: &Pin, release: &Release) -> Result<Found, Open> {

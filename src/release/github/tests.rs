@@ -466,6 +466,31 @@ fn an_archive_of_a_persons_own_may_come_from_anywhere_secure() {
 }
 
 #[test]
+fn what_helps_against_a_strange_host_depends_on_whose_url_led_there() {
+    let server = Server::start([
+        (ARCHIVE, Reply::redirect("https://cdn.example/x")),
+        ("/own.tar.gz", Reply::redirect("https://cdn.example/x")),
+    ]);
+    let github = GitHub::new(&source(&server.url), quick());
+    let mut own = archive();
+    own.origin = ArchiveOrigin::Url(server.url.join("own.tar.gz").expect("a URL"));
+    let hints = [archive(), own].map(|archive| {
+        let Err(error) = run(github.open(&archive, None)) else {
+            panic!("it was opened");
+        };
+        assert!(matches!(error, SourceError::ForeignHost { .. }), "{error}");
+        error.hint().expect("a hint")
+    });
+    assert_eq!(
+        hints,
+        [
+            "if `cdn.example` is to be trusted, name it in `source.mirror` in `orchestrator.yaml`",
+            "if `cdn.example` is to be trusted, write the URL it leads to in place of this one",
+        ]
+    );
+}
+
+#[test]
 fn a_source_that_is_asked_nothing_builds_no_client() {
     let github = GitHub::new(
         &source(&"https://api.github.com".parse().expect("a URL")),

@@ -190,3 +190,17 @@ fn a_cuda_build_that_was_installed_without_its_runtime_is_not_the_one() {
     let settled = settled.settle().asked_nothing();
     assert_eq!(settled.binary("chat").id, id(OTHER));
 }
+
+#[test]
+fn of_two_copies_of_a_build_the_whole_one_is_taken() {
+    let mut broken = installed(ONE, "b9553", VULKAN);
+    broken.damaged = true;
+    let whole = installed(OTHER, "b9553", VULKAN);
+    let world = World::pinned("version: b9553, variant: vulkan")
+        .has(broken)
+        .has(whole);
+    let settled = world.clone().settle().asked_nothing();
+    assert_eq!(settled.binary("chat").id, id(OTHER));
+    let settled = world.locks("b9553", &[VULKAN]).settle().asked_nothing();
+    assert_eq!(settled.binary("chat").id, id(OTHER));
+}
