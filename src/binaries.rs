@@ -4,7 +4,10 @@
 //! terminal's business; whether a build may go is decided by whoever asks.
 
 mod choice;
+mod installed;
+mod newest;
 mod uses;
+mod verified;
 
 #[cfg(test)]
 mod tests;
@@ -14,8 +17,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use choice::{Candidate, ChoiceError, choose, shorten, shortest};
+pub use installed::{InstalledBinary, InstalledOutcome, installed_schema};
+pub use newest::{LatestBuild, LatestBuilds, latest_schema};
 pub use uses::{How, UnknownUse, Use, Uses};
+pub use verified::{
+    DifferenceRow, VerifiedBinaries, VerifiedBinary, VerifiedState, verified_schema,
+};
 
+use crate::install::cache::Unfinished;
 use crate::observed::Observed;
 use crate::registry::{Entry, Registry};
 
@@ -33,6 +42,29 @@ pub struct BinaryList {
     pub binaries: Vec<Binary>,
     /// What may use any of them, though it cannot be told which.
     pub unknown_uses: Vec<UnknownUse>,
+    /// Archives that were not received to their end.
+    pub unfinished: Vec<UnfinishedDownload>,
+}
+
+/// An archive in `bins/.cache` that was not received to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct UnfinishedDownload {
+    /// Its file name, where that is known.
+    pub name: Option<String>,
+    /// Bytes that have come.
+    pub bytes: u64,
+    /// Whether it is being received right now.
+    pub busy: bool,
+}
+
+impl From<&Unfinished> for UnfinishedDownload {
+    fn from(unfinished: &Unfinished) -> Self {
+        Self {
+            name: unfinished.name.clone(),
+            bytes: unfinished.bytes,
+            busy: unfinished.busy,
+        }
+    }
 }
 
 /// One installed build.
@@ -110,8 +142,13 @@ pub struct CompanionInfo {
 }
 
 impl BinaryList {
-    /// All builds of a registry.
-    pub fn of(registry: &Registry, observed: &Observed, uses: &Uses) -> Self {
+    /// All builds of a registry, and what is on its way.
+    pub fn of(
+        registry: &Registry,
+        unfinished: &[Unfinished],
+        observed: &Observed,
+        uses: &Uses,
+    ) -> Self {
         let length = shortest(registry);
         let binaries = registry.entries().iter();
         Self {
@@ -121,6 +158,7 @@ impl BinaryList {
                 .map(|entry| Binary::of(entry, length, observed, uses))
                 .collect(),
             unknown_uses: uses.unknown().to_vec(),
+            unfinished: unfinished.iter().map(UnfinishedDownload::from).collect(),
         }
     }
 }

@@ -94,7 +94,7 @@ impl LoadError {
             Self::Registry(error) => error.hint(),
             Self::File(error) => error.hint(),
             Self::UnknownHost => {
-                Some("pin a build of your own: register it in bins/registry.json".to_owned())
+                Some("pin a build of your own, taken in with `llama-orch binary register`".to_owned())
             }
         }
     }

@@ -1,9 +1,14 @@
 //! `binary`: the builds that are installed, one file per verb.
 
 mod info;
+mod install;
+mod installed;
+mod latest;
 mod list;
 mod prune;
+mod register;
 mod remove;
+mod verify;
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -30,6 +35,14 @@ pub(crate) enum BinaryCommand {
     List(list::ListArgs),
     /// Show everything about one build
     Info(info::InfoArgs),
+    /// Show the newest stable and nightly build
+    Latest(latest::LatestArgs),
+    /// Install a build
+    Install(install::InstallArgs),
+    /// Take in a build of your own
+    Register(register::RegisterArgs),
+    /// Compare builds with what was installed
+    Verify(verify::VerifyArgs),
     /// Remove builds that nothing uses
     Remove(remove::RemoveArgs),
     /// Remove every build that nothing uses, but the newest few
@@ -40,6 +53,10 @@ pub(crate) fn run(global: &Global, command: &BinaryCommand, ui: &Ui) -> Result<u
     match command {
         BinaryCommand::List(args) => list::run(global, args, ui),
         BinaryCommand::Info(args) => info::run(global, args, ui),
+        BinaryCommand::Latest(args) => latest::run(global, args, ui),
+        BinaryCommand::Install(args) => install::run(global, args, ui),
+        BinaryCommand::Register(args) => register::run(global, args, ui),
+        BinaryCommand::Verify(args) => verify::run(global, args, ui),
         BinaryCommand::Remove(args) => remove::run(global, args, ui),
         BinaryCommand::Prune(args) => prune::run(global, args, ui),
     }

@@ -43,6 +43,12 @@ pub(crate) enum SchemaOf {
     BinaryList,
     /// binary info --json
     BinaryInfo,
+    /// binary latest --json
+    BinaryLatest,
+    /// binary install --json and binary register --json
+    BinaryInstall,
+    /// binary verify --json
+    BinaryVerify,
 }
 
 pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u8, Failure> {
@@ -83,6 +89,9 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::History => history::schema(),
                 SchemaOf::BinaryList => binaries::list_schema(),
                 SchemaOf::BinaryInfo => binaries::info_schema(),
+                SchemaOf::BinaryLatest => binaries::latest_schema(),
+                SchemaOf::BinaryInstall => binaries::installed_schema(),
+                SchemaOf::BinaryVerify => binaries::verified_schema(),
             };
             ui.data(serde_json::to_string_pretty(&schema).unwrap_or_default());
         }

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Usage,
     /// 65: what was written is invalid.
     Invalid,
+    /// 69: the release source is out of reach.
+    Unreachable,
     /// 73: cannot write, or wrong user.
     CannotWrite,
     /// 75: another pass is at work.
@@ -34,6 +36,7 @@ impl Kind {
             Self::Failed => 1,
             Self::Usage => 64,
             Self::Invalid => 65,
+            Self::Unreachable => 69,
             Self::CannotWrite => 73,
             Self::Busy => 75,
             Self::Interrupted => 130,

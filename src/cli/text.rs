@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table};
 use llama_orch::apply::Outcome;
+use llama_orch::binaries::VerifiedState;
 use llama_orch::desired::resolve::Resolved;
 use llama_orch::history::chain;
 use llama_orch::instance::Supervision;
@@ -169,14 +170,34 @@ fn unified(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
 
 /// What became of a step, in one line.
 pub(crate) fn outcome(step: &Step, outcome: &Outcome) -> String {
-    let subject = step.action.subject().to_string();
-    let verb = step.action.verb();
     let (mark, style, rest) = match outcome {
         Outcome::Done { took } => ("ok", GREEN, format!("{:.1} s", took.as_secs_f64())),
         Outcome::Failed(error) => ("failed", RED, chain(error)),
         Outcome::Skipped { because_of } => ("skipped", YELLOW, format!("it needs {because_of}")),
         Outcome::GivenUp => ("given up", YELLOW, "put down meanwhile".to_owned()),
     };
+    let subject = step.action.subject().to_string();
+    ended(mark, style, step.action.verb(), &subject, &rest)
+}
+
+/// That something was done, in the form of a step's outcome.
+pub(crate) fn done(verb: &str, subject: &str, rest: &str) -> String {
+    ended("ok", GREEN, verb, subject, rest)
+}
+
+/// What a close look at a build found, in one line.
+pub(crate) fn verified(state: VerifiedState, id: &str, subject: &str, rest: &str) -> String {
+    let style = match state {
+        VerifiedState::Ok => GREEN,
+        VerifiedState::Damaged => RED,
+        VerifiedState::Unlisted | VerifiedState::Unreadable => YELLOW,
+    };
+    let word = state.word();
+    let line = format!("{style}{word:>10}{style:#}  {id}  {subject:<23} {rest}");
+    line.trim_end().to_owned()
+}
+
+fn ended(mark: &str, style: Style, verb: &str, subject: &str, rest: &str) -> String {
     format!("{style}{mark:>8}{style:#} {verb:<8} {subject:<23} {rest}")
 }
 

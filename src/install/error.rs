@@ -220,7 +220,10 @@ impl InstallError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotOpened { source, .. } => source.hint(),
+            Self::NotOpened { source, place, .. } => match (source.hint(), place) {
+                (Some(hint), Some(place)) => Some(format!("{hint}; or put the file at `{place}`")),
+                (hint, _) => hint,
+            },
             Self::Unsteady { .. } => Some("run it again in a few minutes".to_owned()),
             Self::Registry(error) => error.hint(),
             Self::File(error) => error.hint(),
@@ -245,7 +248,7 @@ impl InstallError {
             }
             Self::Check(error) => error.hint(),
             Self::NoSpace { .. } | Self::DiskFull { .. } | Self::Keep { .. } => {
-                Some("`llama-orch apply --prune` removes builds nothing uses".to_owned())
+                Some("`llama-orch binary prune` removes builds nothing uses".to_owned())
             }
             Self::Occupied { path } => {
                 Some(format!("move `{path}` away, or pin another `binary_id`"))

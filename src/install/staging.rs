@@ -37,6 +37,11 @@ fn gate(bins: &Utf8Path) -> Utf8PathBuf {
     folder(bins).join("lock")
 }
 
+/// Whether somebody installs this archive right now.
+pub fn is_being_installed(bins: &Utf8Path, digest: Digest) -> Result<bool, FileError> {
+    durable::is_locked(&folder(bins).join(format!("{digest}.lock")))
+}
+
 impl Staging {
     /// Waits until nobody else installs this archive; `waiting` is called once when that is so.
     pub(super) async fn enter(

@@ -2,6 +2,10 @@
 
 mod apply;
 mod binary;
+mod binary_install;
+mod binary_latest;
+mod binary_register;
+mod binary_verify;
 mod config;
 mod down;
 mod history;

@@ -7,6 +7,8 @@ use clap::Args;
 use jiff::Timestamp;
 use llama_orch::binaries::{BinaryInfo, Trust};
 use llama_orch::plan::action::Bytes;
+use llama_orch::registry::Entry;
+use llama_orch::root::Root;
 use serde_json::Value;
 
 use super::{Stock, count, local, when};
@@ -29,10 +31,7 @@ pub(crate) fn run(global: &Global, args: &InfoArgs, ui: &Ui) -> Result<u8, Failu
     let root = global.find_root()?;
     let stock = Stock::of(&root)?;
     let entry = stock.choose(&args.prefix)?;
-    let files = entry
-        .folder()
-        .ok()
-        .and_then(|folder| files_in(&root.bins().join(folder)));
+    let files = files_of(&root, entry);
     let info = BinaryInfo::of(&stock.registry, entry, files, &stock.observed, &stock.uses);
     if args.json {
         ui.data(serde_json::to_string_pretty(&info).unwrap_or_default());
@@ -42,14 +41,20 @@ pub(crate) fn run(global: &Global, args: &InfoArgs, ui: &Ui) -> Result<u8, Failu
     stock.broken.map_or(Ok(0), Err)
 }
 
-/// The files below a folder, links included; `None` where it cannot be listed.
+/// How many files a build has; `None` where they cannot be counted.
+pub(super) fn files_of(root: &Root, entry: &Entry) -> Option<usize> {
+    files_in(&root.bins().join(entry.folder().ok()?))
+}
+
+/// The files below a folder, links included and our own notes left out; `None` where it cannot be
+/// listed.
 fn files_in(folder: &Utf8Path) -> Option<usize> {
     let mut files = 0;
     for entry in folder.read_dir_utf8().ok()? {
         let entry = entry.ok()?;
         if entry.file_type().ok()?.is_dir() {
             files += files_in(entry.path())?;
-        } else {
+        } else if !entry.file_name().starts_with(".llama-orch") {
             files += 1;
         }
     }
@@ -104,7 +109,7 @@ fn shown(info: &BinaryInfo, now: Timestamp) -> String {
         match binary.trust {
             Trust::Verified => "yes",
             Trust::Unverified => "no: nothing said what its archive must hash to",
-            Trust::Unrecorded => "no: no digest of its archive is on record",
+            Trust::Unrecorded => "no: it came from no archive that is on record",
         },
     );
     for companion in &info.companions {

@@ -3,10 +3,11 @@
 use clap::Args;
 use jiff::Timestamp;
 use llama_orch::binaries::{Binary, BinaryList, How, Trust, Use};
+use llama_orch::install::cache::{self, Unfinished};
 use llama_orch::plan::action::Bytes;
 use llama_orch::release::Variant;
 
-use super::{Stock, when};
+use super::{Stock, count, when};
 use crate::cli::diagnostic::Failure;
 use crate::cli::ui::Ui;
 use crate::cli::{Global, text};
@@ -25,7 +26,8 @@ const NARROWEST_NAMES: usize = 16;
 pub(crate) fn run(global: &Global, args: &ListArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.find_root()?;
     let stock = Stock::of(&root)?;
-    let list = BinaryList::of(&stock.registry, &stock.observed, &stock.uses);
+    let unfinished = cache::unfinished(&root.bins())?;
+    let list = BinaryList::of(&stock.registry, &unfinished, &stock.observed, &stock.uses);
     if args.json {
         ui.data(serde_json::to_string_pretty(&list).unwrap_or_default());
     } else if list.binaries.is_empty() {
@@ -38,6 +40,9 @@ pub(crate) fn run(global: &Global, args: &ListArgs, ui: &Ui) -> Result<u8, Failu
                 ui.data(text::note(&binary.short_id, &note, ui.width()));
             }
         }
+    }
+    if !args.json && !unfinished.is_empty() {
+        ui.data(unfinished_text(&unfinished));
     }
     if !args.json && !list.binaries.is_empty() {
         for unknown in &list.unknown_uses {
@@ -98,7 +103,7 @@ fn names(used_by: &[Use], room: Option<usize>) -> String {
         );
         (text.chars().count() <= room).then_some(text)
     });
-    cut.unwrap_or_else(|| super::count(names.len(), "instance"))
+    cut.unwrap_or_else(|| count(names.len(), "instance"))
 }
 
 /// The instance, with how it uses the build where it is not simply pinned to it.
@@ -124,6 +129,13 @@ fn notes(binary: &Binary) -> Vec<String> {
         notes.push("unverified: nothing said what its archive must hash to".to_owned());
     }
     notes
+}
+
+/// `2 unfinished downloads, 310.0 MiB, in bins/.cache`
+fn unfinished_text(unfinished: &[Unfinished]) -> String {
+    let bytes = unfinished.iter().map(|one| one.bytes).sum();
+    let number = count(unfinished.len(), "unfinished download");
+    format!("{number}, {}, in bins/.cache", Bytes(bytes))
 }
 
 fn or_dash(text: Option<String>) -> String {

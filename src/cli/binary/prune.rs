@@ -7,9 +7,10 @@ use clap::Args;
 use llama_orch::backend::local::Local;
 use llama_orch::binaries::Uses;
 use llama_orch::desired::resolve::Terms;
+use llama_orch::install::cache::{self, Unfinished};
 use llama_orch::instance::BinaryId;
 use llama_orch::plan::Plan;
-use llama_orch::plan::action::Action;
+use llama_orch::plan::action::{Action, Bytes};
 use llama_orch::plan::json::PlanDocument;
 use llama_orch::plan::text::Line;
 use llama_orch::reconcile::{self, Loaded};
@@ -68,29 +69,45 @@ pub(crate) fn run(global: &Global, args: &PruneArgs, ui: &Ui) -> Result<u8, Fail
     let uses = Uses::of(Some(&pass.resolved.desired), &pass.observed);
     refuse(&uses)?;
     let plan = pass.plan.prunes();
+    // What is being received right now is somebody's.
+    let mut unfinished = cache::unfinished(&root.bins())?;
+    unfinished.retain(|one| !one.busy);
     if args.json {
         let document = PlanDocument::from(&plan);
         ui.data(serde_json::to_string_pretty(&document).unwrap_or_default());
         return Ok(0);
     }
-    ui.data(text::plan(
-        &plan,
-        ui.width(),
-        "every build is in use or kept",
-    ));
+    if !unfinished.is_empty() {
+        ui.data(cleared(&unfinished));
+    }
+    if plan.has_changes() || unfinished.is_empty() {
+        let settled = "every build is in use or kept";
+        ui.data(text::plan(&plan, ui.width(), settled));
+    }
     if global.verbose {
         ui.data("");
         for line in kept(&plan, &loaded, &uses) {
             ui.data(line);
         }
     }
-    if args.dry_run || !plan.has_changes() {
+    if args.dry_run || (!plan.has_changes() && unfinished.is_empty()) {
         return Ok(0);
     }
-    let question = format!("\nRemove {}?", count(plan.steps().len(), "build"));
+    let what: Vec<String> = [
+        (plan.steps().len(), "build"),
+        (unfinished.len(), "unfinished download"),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, noun)| count(number, noun))
+    .collect();
+    let question = format!("\nRemove {}?", what.join(" and "));
     if !consent(args.yes, &question, ui)? {
         ui.remark("nothing was changed");
         return Ok(1);
+    }
+    for one in &unfinished {
+        cache::clear(one)?;
     }
     let report = apply::carry_out(&runtime, &backend, &plan, "binary prune", &root, ui)?;
     Ok(u8::from(!report.succeeded()))
@@ -109,6 +126,17 @@ fn refuse(uses: &Uses) -> Result<(), Failure> {
     }
     Err(Failure::new(Kind::Failed, message)
         .hint("`llama-orch binary remove` takes single builds away"))
+}
+
+/// What is cleared besides builds, as a line of the plan.
+fn cleared(unfinished: &[Unfinished]) -> Line {
+    let bytes = unfinished.iter().map(|one| one.bytes).sum();
+    Line {
+        rune: "-",
+        verb: "clear",
+        subject: count(unfinished.len(), "unfinished download"),
+        detail: format!("{}, in bins/.cache", Bytes(bytes)),
+    }
 }
 
 /// What stays, and why.

@@ -47,6 +47,12 @@ pub(crate) fn run(global: &Global, args: &RemoveArgs, ui: &Ui) -> Result<u8, Fai
     }
     for entry in &chosen {
         refuse(&stock, entry, args.force)?;
+        if let Some(digest) = entry.digest()
+            && install::is_being_installed(&root.bins(), digest)?
+        {
+            let message = format!("{} is being installed right now", stock.name(entry));
+            return Err(Failure::new(Kind::Failed, message).hint("run it again when that is done"));
+        }
     }
     if let Some(broken) = &stock.broken {
         ui.warning(broken.render());

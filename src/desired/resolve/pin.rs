@@ -163,7 +163,7 @@ impl Resolver<'_> {
                 Open::impossible(
                     format!("no build is registered as `{build}`"),
                     Some(
-                        "a `version` is `stable`, `nightly`, a tag such as `b9553`, a release such as `v0.9.0`, or the name of a build in bins/registry.json; \
+                        "a `version` is `stable`, `nightly`, a tag such as `b9553`, a release such as `v0.9.0`, or the name of a build that `llama-orch binary register` took in; \
                          with a `source_url` and a `sha256` it is fetched from there"
                             .to_owned(),
                     ),

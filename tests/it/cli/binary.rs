@@ -2,6 +2,7 @@
 
 use insta::assert_snapshot;
 use llama_orch::registry::Registry;
+use llama_orch::release::Digest;
 use serde_json::Value;
 
 use crate::support::sandbox::Sandbox;
@@ -120,7 +121,7 @@ fn info_tells_everything_about_one_build() {
     variant:    [VARIANT]
     folder:     bins/[UUID]
     program:    bins/[UUID]/llama-server
-    size:       [SIZE] in 5 files
+    size:       [SIZE] in 3 files
     installed:  [DATE], [TIME] ago
     from:       [ROOT]/releases/llama-b1001-bin-[VARIANT].tar.gz
     sha256:     [SHA256]
@@ -137,7 +138,7 @@ fn info_tells_everything_about_one_build() {
     variant:    [VARIANT]
     folder:     bins/[UUID]
     program:    bins/[UUID]/llama-server
-    size:       [SIZE] in 5 files
+    size:       [SIZE] in 3 files
     installed:  [DATE], [TIME] ago
     from:       [ROOT]/releases/llama-b1002-bin-[VARIANT].tar.gz
     sha256:     [SHA256]
@@ -351,6 +352,36 @@ fn prune_takes_away_all_that_is_unused_but_the_newest() {
       done  prune  b1002 [CPU]  [TIME]; no instance uses it
       done  prune  b1003 [CPU]  [TIME]; no instance uses it
     ");
+}
+
+/// What is left of a download that broke off.
+fn leave_unfinished(sandbox: &Sandbox) {
+    let digest = Digest::of("an archive");
+    sandbox.write(&format!("bins/.cache/{digest}.partial"), "its first bytes");
+    let note = r#"{ "schema": 1, "name": "llama-b1009-bin-ubuntu-x64.tar.gz",
+        "validator": { "etag": "\"1\"" }, "total": 4096 }"#;
+    sandbox.write(&format!("bins/.cache/{digest}.json"), note);
+}
+
+#[test]
+fn what_is_left_of_a_download_is_shown_and_cleared() {
+    let sandbox = Sandbox::applied(&[1001], &[("chat", 1001)]);
+    leave_unfinished(&sandbox);
+    assert_snapshot!(sandbox.run(&["binary", "list"]), @r"
+    exit code 0
+    --- stdout
+    ID        BUILD  VARIANT  SIZE     INSTALLED  USED BY
+    [ID]  b1001  [CPU]  [SIZE]  [TIME] ago    chat
+    1 unfinished download, 15 B, in bins/.cache
+    ");
+    assert_snapshot!(sandbox.run(&["binary", "prune", "--yes"]), @r"
+    exit code 0
+    --- stdout
+      - clear    1 unfinished download   15 B, in bins/.cache
+    ");
+    assert!(!sandbox.run(&["binary", "list"]).says("unfinished"));
+    let cache = sandbox.path("bins/.cache").read_dir_utf8().expect("there");
+    assert_eq!(cache.count(), 0);
 }
 
 #[test]

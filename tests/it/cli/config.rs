@@ -118,6 +118,18 @@ fn the_committed_schemas_are_the_generated_ones() {
             "binary-info",
             include_str!("../../../docs/schemas/binary-info.schema.json"),
         ),
+        (
+            "binary-latest",
+            include_str!("../../../docs/schemas/binary-latest.schema.json"),
+        ),
+        (
+            "binary-install",
+            include_str!("../../../docs/schemas/binary-install.schema.json"),
+        ),
+        (
+            "binary-verify",
+            include_str!("../../../docs/schemas/binary-verify.schema.json"),
+        ),
     ] {
         let output = sandbox.run(&["config", "schema", of]);
         assert!(

@@ -97,6 +97,12 @@ impl ReleaseServer {
         shared.releases.insert(0, release);
     }
 
+    /// Where a build's archive is downloaded from.
+    pub(crate) fn download(&self, build: u32) -> String {
+        let name = super::archives::name(build);
+        format!("http://{}{DOWNLOADS}/b{build}/{name}", self.address)
+    }
+
     /// Publishes a stable release, which carries nothing but the name of its build.
     pub(crate) fn call_stable(&self, version: &str, build: u32) {
         let release = json!({
