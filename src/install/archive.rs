@@ -6,6 +6,7 @@
 
 mod error;
 pub(super) mod tar;
+mod writeback;
 pub(super) mod zip;
 
 #[cfg(test)]
@@ -18,6 +19,8 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 
 pub use error::ArchiveError;
+
+use writeback::Writeback;
 
 use super::{LIST, METADATA, system};
 use crate::release::Digest;
@@ -106,6 +109,7 @@ pub(super) struct Unpacker {
     entries: usize,
     bytes: u64,
     buffer: Vec<u8>,
+    writeback: Writeback,
 }
 
 impl Unpacker {
@@ -127,6 +131,7 @@ impl Unpacker {
             entries: 0,
             bytes: 0,
             buffer: vec![0; 256 * 1024],
+            writeback: Writeback::new(),
         })
     }
 
@@ -196,6 +201,7 @@ impl Unpacker {
             }
             if let Some(file) = &mut file {
                 file.write_all(piece).map_err(failed)?;
+                self.writeback.wrote(file, read);
             }
         }
         if file.is_none() {
