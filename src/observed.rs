@@ -102,7 +102,7 @@ pub struct ObservedBinary {
     pub damage: Option<String>,
     /// Further ids it answers to.
     pub aliases: Vec<BinaryId>,
-    /// Whether it is ours to prune: installed by us, inside `bins/`.
+    /// Whether it is ours to prune: inside `bins/`, and not registered by hand.
     pub prunable: bool,
 }
 

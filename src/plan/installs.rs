@@ -72,9 +72,10 @@ impl Planner<'_> {
                 |wanted| format!("{} {} ({id})", wanted.build, wanted.variant.short()),
             );
             let why = match damage {
-                Some(damage) => {
-                    format!("its build {which} is damaged ({damage}) and cannot be fetched")
-                }
+                Some(damage) => format!(
+                    "its build {which} is damaged ({damage}) and cannot be fetched; \
+                     `llama-orch binary register` takes it in again"
+                ),
                 None => format!("its build {which} is not installed and cannot be fetched"),
             };
             return Build::Blocked(BlockReason::NotInstallable(why));

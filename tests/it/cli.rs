@@ -10,6 +10,7 @@ mod config;
 mod down;
 mod history;
 mod logs;
+mod own;
 mod plan;
 mod real;
 mod roots;

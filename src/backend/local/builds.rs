@@ -7,7 +7,7 @@ use super::Local;
 use crate::install;
 use crate::instance::BinaryId;
 use crate::observed::ObservedBinary;
-use crate::registry::Registry;
+use crate::registry::{Checksum, Registry};
 use crate::release::{BuildName, Variant};
 
 impl Local {
@@ -26,7 +26,9 @@ impl Local {
                     digest: entry.digest(),
                     damage: install::damage(&bins, entry),
                     aliases: entry.aliases.clone(),
-                    prunable: entry.folder().is_ok(),
+                    // What was registered by hand cannot be had again.
+                    prunable: entry.folder().is_ok()
+                        && !matches!(entry.sha256, Some(Checksum::Remark(_))),
                 };
                 Some((entry.id, binary))
             })
