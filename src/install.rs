@@ -77,9 +77,6 @@ const METADATA: &str = ".llama-orch.json";
 /// leaves through it, also while a server still runs from it.
 pub const STAGING: &str = ".staging";
 
-/// How many times its packed size an archive is taken to need on disk: itself and its content.
-const UNPACKED_FACTOR: u64 = 5;
-
 /// What is to be installed, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct InstallRequest<'a> {
@@ -284,13 +281,17 @@ async fn blocking<T: Send + 'static>(
 
 fn check_space(request: &InstallRequest<'_>) -> Result<(), InstallError> {
     let folder = request.bins.to_owned();
-    let packed: u64 = request
-        .binary
-        .archives
+    // What came before is on the disk already.
+    let kept: u64 = cache::unfinished(&folder)?
         .iter()
-        .filter_map(|archive| archive.size)
+        .filter(|one| {
+            let digests = request.binary.archives.iter().map(|archive| archive.digest);
+            digests.into_iter().any(|digest| one.is_of(digest))
+        })
+        .map(|one| one.bytes)
         .sum();
-    let needed = packed.saturating_mul(UNPACKED_FACTOR);
+    let needed = request.binary.room().unwrap_or_default();
+    let needed = needed.saturating_sub(kept);
     match system::free_bytes(&folder) {
         Ok(Some(free)) if free < needed => Err(InstallError::NoSpace {
             folder,

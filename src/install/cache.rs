@@ -60,6 +60,18 @@ pub struct Unfinished {
     pub busy: bool,
 }
 
+impl Unfinished {
+    /// What its archive has to hash to.
+    fn digest(&self) -> Option<Digest> {
+        self.path.file_stem()?.parse().ok()
+    }
+
+    /// Whether it is what has come of the archive with this digest.
+    pub(super) fn is_of(&self, digest: Digest) -> bool {
+        self.digest() == Some(digest)
+    }
+}
+
 /// The folder of everything that is on its way.
 pub(super) fn folder(bins: &Utf8Path) -> Utf8PathBuf {
     bins.join(".cache")
@@ -287,7 +299,7 @@ pub(super) fn tidy(
             .ok()
             .flatten();
         let is_lost = note.is_none_or(|note| note.validator.is_none());
-        let digest = one.path.file_stem().and_then(|stem| stem.parse().ok());
+        let digest = one.digest();
         let age = one
             .path
             .metadata()

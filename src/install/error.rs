@@ -9,6 +9,7 @@ use super::check::CheckError;
 use super::register::RegisterError;
 use crate::durable::FileError;
 use crate::instance::BinaryId;
+use crate::plan::action::Bytes;
 use crate::registry::{OutsideBins, RegistryError};
 use crate::release::Digest;
 use crate::release::source::SourceError;
@@ -147,7 +148,7 @@ pub enum InstallError {
         source: io::Error,
     },
     /// The disk is too full to begin.
-    #[error("`{folder}` has {free} bytes free, and about {needed} are needed")]
+    #[error("`{folder}` has {} free, and about {} are needed", Bytes(*.free), Bytes(*.needed))]
     NoSpace {
         /// The folder of builds.
         folder: Utf8PathBuf,

@@ -9,10 +9,6 @@ use crate::desired::WantedInstance;
 use crate::instance::BinaryId;
 use crate::observed::{Seen, Unseen};
 
-/// An archive unpacks to about four times its size (measured on releases of 2026), and lies beside
-/// what came out of it until that is committed.
-const ROOM_PER_BYTE: u64 = 5;
-
 /// What became of a wanted build.
 pub(super) enum Build {
     /// It is there.
@@ -84,7 +80,7 @@ impl Planner<'_> {
             .archives
             .iter()
             .try_fold(0_u64, |sum, archive| sum.checked_add(archive.size?));
-        let needs = download.unwrap_or(0).saturating_mul(ROOM_PER_BYTE);
+        let needs = wanted.room().unwrap_or_default();
         if needs > *free {
             return Build::Blocked(BlockReason::NoSpace { needs, free: *free });
         }

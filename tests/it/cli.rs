@@ -7,6 +7,7 @@ mod binary_latest;
 mod binary_register;
 mod binary_verify;
 mod config;
+mod disk_full;
 mod down;
 mod history;
 mod logs;

@@ -73,7 +73,7 @@ fn space_is_counted_over_all_installs() {
     assert_snapshot!(world.shown(), @r#"
       + install  b2 vulkan-x64           29.8 MiB download, not installed
       + start    embed                   not running
-      x blocked  chat                    needs 149.0 MiB of disk, 51.0 MiB are free
+      x blocked  chat                    needs 165.0 MiB of disk, 35.0 MiB are free
 
     Plan: 1 to install, 1 to start; 1 blocked.
     "#);
