@@ -20,6 +20,11 @@ fn upgraded() -> Sandbox {
     sandbox.write_instances(&[("chat", 1002), ("embed", 1002)]);
     prove_at_once(&sandbox);
     sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    // Until then the first build is what its supervisor would fall back to.
+    sandbox.wait("the second build is proven too", || {
+        let state = sandbox.state("chat");
+        state.is_some_and(|state| state.proven && sandbox.runs("chat") == "b1002")
+    });
     sandbox
 }
 
