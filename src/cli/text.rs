@@ -31,7 +31,7 @@ const PLAIN: Style = Style::new();
 pub(crate) fn plan(plan: &Plan, width: Option<usize>, settled: &str) -> String {
     let mut text = String::new();
     for line in plan.lines() {
-        let _ = writeln!(text, "{}", coloured(&line, width));
+        let _ = writeln!(text, "{}", self::line(&line, width));
     }
     let gap = if text.is_empty() { "" } else { "\n" };
     let end = plan
@@ -43,8 +43,8 @@ pub(crate) fn plan(plan: &Plan, width: Option<usize>, settled: &str) -> String {
 /// What is so when a plan from the manifest has nothing to do.
 pub(crate) const AS_WRITTEN: &str = "everything is as orchestrator.yaml says";
 
-/// One line of a plan in the colour of its rune.
-fn coloured(line: &Line, width: Option<usize>) -> String {
+/// One line of a plan in the colour of its rune, as [`plan`] shows it.
+pub(crate) fn line(line: &Line, width: Option<usize>) -> String {
     let style = match line.rune {
         "+" => GREEN,
         "-" | "x" => RED,

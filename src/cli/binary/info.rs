@@ -46,15 +46,15 @@ pub(super) fn files_of(root: &Root, entry: &Entry) -> Option<usize> {
     files_in(&root.bins().join(entry.folder().ok()?))
 }
 
-/// The files below a folder, links included and our own notes left out; `None` where it cannot be
-/// listed.
+/// The files below a folder, without links and our own notes; `None` where it cannot be listed.
 fn files_in(folder: &Utf8Path) -> Option<usize> {
     let mut files = 0;
     for entry in folder.read_dir_utf8().ok()? {
         let entry = entry.ok()?;
-        if entry.file_type().ok()?.is_dir() {
+        let kind = entry.file_type().ok()?;
+        if kind.is_dir() {
             files += files_in(entry.path())?;
-        } else if !entry.file_name().starts_with(".llama-orch") {
+        } else if kind.is_file() && !entry.file_name().starts_with(".llama-orch") {
             files += 1;
         }
     }

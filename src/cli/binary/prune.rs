@@ -9,6 +9,7 @@ use llama_orch::binaries::Uses;
 use llama_orch::desired::resolve::Terms;
 use llama_orch::install::cache::{self, Unfinished};
 use llama_orch::instance::BinaryId;
+use llama_orch::observed::Observed;
 use llama_orch::plan::Plan;
 use llama_orch::plan::action::{Action, Bytes};
 use llama_orch::plan::json::PlanDocument;
@@ -78,7 +79,7 @@ pub(crate) fn run(global: &Global, args: &PruneArgs, ui: &Ui) -> Result<u8, Fail
         return Ok(0);
     }
     if !unfinished.is_empty() {
-        ui.data(cleared(&unfinished));
+        ui.data(text::line(&cleared(&unfinished), ui.width()));
     }
     if plan.has_changes() || unfinished.is_empty() {
         let settled = "every build is in use or kept";
@@ -86,8 +87,8 @@ pub(crate) fn run(global: &Global, args: &PruneArgs, ui: &Ui) -> Result<u8, Fail
     }
     if global.verbose {
         ui.data("");
-        for line in kept(&plan, &loaded, &uses) {
-            ui.data(line);
+        for line in kept(&plan, &loaded, &pass.observed, &uses) {
+            ui.data(text::line(&line, ui.width()));
         }
     }
     if args.dry_run || (!plan.has_changes() && unfinished.is_empty()) {
@@ -140,7 +141,7 @@ fn cleared(unfinished: &[Unfinished]) -> Line {
 }
 
 /// What stays, and why.
-fn kept(plan: &Plan, loaded: &Loaded, uses: &Uses) -> Vec<Line> {
+fn kept(plan: &Plan, loaded: &Loaded, observed: &Observed, uses: &Uses) -> Vec<Line> {
     let pruned: BTreeSet<BinaryId> = plan
         .steps()
         .iter()
@@ -149,6 +150,11 @@ fn kept(plan: &Plan, loaded: &Loaded, uses: &Uses) -> Vec<Line> {
             _ => None,
         })
         .collect();
+    let seen = observed.binaries.known();
+    let is_ours = |id| {
+        seen.and_then(|binaries| binaries.get(&id))
+            .is_some_and(|binary| binary.prunable)
+    };
     loaded
         .registry
         .entries()
@@ -169,13 +175,14 @@ fn kept(plan: &Plan, loaded: &Loaded, uses: &Uses) -> Vec<Line> {
                 rune: ".",
                 verb: "kept",
                 subject: format!("{} {}", entry.version, entry.variant.short()),
-                detail: if entry.folder().is_err() {
-                    "its folder is not inside `bins/`".to_owned()
-                } else if reasons.is_empty() {
+                detail: if !reasons.is_empty() {
+                    reasons.join(", ")
+                } else if is_ours(entry.id) {
                     let keep = loaded.manifest.retention.keep;
                     format!("unused, and one of the {keep} newest")
                 } else {
-                    reasons.join(", ")
+                    "unused, but not installed from an archive; `llama-orch binary remove` takes it away"
+                        .to_owned()
                 },
             }
         })
