@@ -248,6 +248,12 @@ fn failed(url: &Url, error: reqwest::Error) -> SourceError {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     while let Some(inner) = cause {
         match inner.downcast_ref() {
+            None if let Some(rustls::Error::InvalidCertificate(why)) = tls(inner) => {
+                return SourceError::Untrusted {
+                    url: url.to_string(),
+                    why: rustls::Error::InvalidCertificate(why.clone()).to_string(),
+                };
+            }
             Some(Refusal::Foreign(host)) => {
                 return SourceError::ForeignHost {
                     url: url.to_string(),
@@ -262,6 +268,13 @@ fn failed(url: &Url, error: reqwest::Error) -> SourceError {
         url: url.to_string(),
         source: error.without_url(),
     }
+}
+
+/// The error of TLS, which comes wrapped in one of reading, and that in another one.
+fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    error
+        .downcast_ref()
+        .or_else(|| tls(error.downcast_ref::<std::io::Error>()?.get_ref()?))
 }
 
 fn content_type(response: &Response) -> String {

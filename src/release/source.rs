@@ -234,6 +234,14 @@ pub enum SourceError {
         /// What the client said.
         source: reqwest::Error,
     },
+    /// Its certificate does not show that it is who it should be.
+    #[error("`{url}` cannot be trusted: {why}")]
+    Untrusted {
+        /// What was asked.
+        url: String,
+        /// What is wrong with the certificate.
+        why: String,
+    },
     /// The server has trouble of its own.
     #[error("`{url}` answered with status {status}")]
     Unavailable {
@@ -379,6 +387,10 @@ impl SourceError {
             Self::Client { .. } => Some(
                 "install the system's CA certificates, or name them in `SSL_CERT_FILE`".to_owned(),
             ),
+            Self::Untrusted { .. } => Some(
+                "where a proxy or a server of your own is behind it, name its CA certificate in `SSL_CERT_FILE`; check the clock too"
+                    .to_owned(),
+            ),
             Self::Unavailable { .. } => Some("run `llama-orch plan` again later".to_owned()),
             Self::RateLimited { token_from, token_env, until, host } => {
                 let wait = if until.is_some() { "wait until then" } else { "wait a minute" };
@@ -404,7 +416,7 @@ impl SourceError {
                 Some("check `source.repository` and `source.api` in `orchestrator.yaml`".to_owned())
             }
             Self::NotFound { .. } => Some(
-                "check the version in `orchestrator.yaml`; `llama-orch plan` shows what each instance is pinned to"
+                "check the version: `llama-orch binary latest` shows the newest builds, `llama-orch plan` what each instance is pinned to"
                     .to_owned(),
             ),
             Self::NotAnApi { .. } => Some(
@@ -453,6 +465,7 @@ impl SourceError {
         match self {
             Self::Unreachable { .. } | Self::Unavailable { .. } | Self::RateLimited { .. } => true,
             Self::Client { .. }
+            | Self::Untrusted { .. }
             | Self::Offline { .. }
             | Self::OfflineFile { .. }
             | Self::Refused { .. }

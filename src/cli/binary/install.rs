@@ -176,7 +176,9 @@ impl Job<'_> {
                     answers.vouch(name, digest);
                 }
                 (Err(why), Some(tag))
-                    if is_unreachable(&why) && !self.args.from_file.is_empty() && !listed =>
+                    if matches!(why, Unanswered::Source { .. })
+                        && !self.args.from_file.is_empty()
+                        && !listed =>
                 {
                     listed = true;
                     answers.note(

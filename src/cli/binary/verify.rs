@@ -19,14 +19,10 @@ use crate::cli::{Global, text};
 /// Compare installed builds with what was installed
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Builds, each by the beginning of its id, or by its name
-    #[arg(
-        value_name = "PREFIX",
-        required_unless_present = "all",
-        conflicts_with = "all"
-    )]
+    /// Builds, each by the beginning of its id, or by its name; without any, every build
+    #[arg(value_name = "PREFIX", conflicts_with = "all")]
     prefixes: Vec<String>,
-    /// Every build
+    /// Every build, as without a PREFIX
     #[arg(long)]
     all: bool,
     /// Print it as JSON (`config schema binary-verify` prints its schema)
@@ -38,7 +34,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Fai
     let root = global.writable_root()?;
     let registry = Registry::load(&root.bins())?;
     let mut chosen: Vec<&Entry> = Vec::new();
-    if args.all {
+    if args.all || args.prefixes.is_empty() {
         chosen.extend(registry.entries());
     }
     for prefix in &args.prefixes {

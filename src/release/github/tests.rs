@@ -236,7 +236,7 @@ fn each_kind_of_refusal_says_what_it_is_and_what_helps() {
     settings.add_filter(r"before \d\d:\d\d:\d\d", "before [time]");
     settings.bind(|| insta::assert_snapshot!(told.join("\n"), @r#"
     there is no release `b11429` at `http://host/repos/ggml-org/llama.cpp/releases/tags/b11429`
-      transient: false, hint: check the version in `orchestrator.yaml`; `llama-orch plan` shows what each instance is pinned to
+      transient: false, hint: check the version: `llama-orch binary latest` shows the newest builds, `llama-orch plan` what each instance is pinned to
     `127.0.0.1` answers no more requests before [time] (its rate limit)
       transient: true, hint: wait until then, or put a token into `LLAMA_ORCH_TEST_NO_SUCH_TOKEN` (no scope is needed); what is locked and installed goes on as it is, and a folder in `source.directory` needs no API
     `127.0.0.1` answers no more requests for now (its rate limit)

@@ -75,3 +75,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_certificate_that_proves_nothing_is_found_below_the_errors_around_it() {
+    let wrong = || rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+    assert_eq!(tls(&wrong()), Some(&wrong()));
+    let wrapped = std::io::Error::other(std::io::Error::other(wrong()));
+    assert_eq!(tls(&wrapped), Some(&wrong()));
+    assert_eq!(tls(&std::io::Error::other("something else")), None);
+}

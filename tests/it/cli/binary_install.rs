@@ -265,7 +265,7 @@ fn what_cannot_be_had_is_refused() {
     --- stderr
     error: cannot install b1009
       caused by: there is no release `b1009` at `http://127.0.0.1:[PORT]/api/repos/ggml-org/llama.cpp/releases/tags/b1009`
-    hint: check the version in `orchestrator.yaml`; `llama-orch plan` shows what each instance is pinned to
+    hint: check the version: `llama-orch binary latest` shows the newest builds, `llama-orch plan` what each instance is pinned to
     ");
     assert_snapshot!(sandbox.run(&["binary", "install", "b1001", "--variant", "cuda"]), @r"
     exit code 1
