@@ -173,7 +173,7 @@ pub async fn install<S: ReleaseSource>(
         .first()
         .map(|archive| source.location(archive));
     let location = location.unwrap_or_default();
-    let (binary, bins) = (request.binary.clone(), request.bins.to_owned());
+    let (binary, bins) = (present::under_own_id(request)?, request.bins.to_owned());
     let (host, unverified) = (request.host.cloned(), request.unverified);
     let is_release = |archive: &WantedArchive| matches!(archive.origin, ArchiveOrigin::Release(_));
     let strict = request.official && binary.archives.first().is_some_and(is_release);

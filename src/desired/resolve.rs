@@ -89,6 +89,12 @@ pub struct InstalledBuild {
 }
 
 impl InstalledBuild {
+    /// The id it is wanted by where a pin says `pinned`. One that is damaged is installed again, once
+    /// and under its own id, by whichever of its ids it is pinned.
+    const fn id_for(&self, pinned: BinaryId) -> BinaryId {
+        if self.damaged { self.id } else { pinned }
+    }
+
     /// Whether everything that belongs beside the server is there.
     fn has(&self, companions: &[WantedArchive]) -> bool {
         companions

@@ -58,7 +58,11 @@ pub(super) fn put(
 }
 
 /// Removes the folder of an entry whose build has come to lie elsewhere.
-fn discard_moved(bins: &Utf8Path, before: &Entry, after: &Entry) -> Result<(), InstallError> {
+pub(super) fn discard_moved(
+    bins: &Utf8Path,
+    before: &Entry,
+    after: &Entry,
+) -> Result<(), InstallError> {
     let (old, new) = (before.home()?, after.home()?);
     let registry = Registry::load(bins)?;
     let is_used = |entry: &Entry| {

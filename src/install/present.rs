@@ -65,6 +65,16 @@ pub(super) fn present(request: &InstallRequest<'_>) -> Result<Option<Installed>,
     Ok(None)
 }
 
+/// The build as it is to be installed: where its id is an alias, under the id of the entry that it
+/// stands for, which is replaced and keeps its aliases.
+pub(super) fn under_own_id(request: &InstallRequest<'_>) -> Result<WantedBinary, InstallError> {
+    let mut binary = request.binary.clone();
+    if let Some(entry) = Registry::load(request.bins)?.get(binary.id) {
+        binary.id = entry.id;
+    }
+    Ok(binary)
+}
+
 /// Whether an entry can be used, and has everything beside its server that is wanted there.
 fn is_whole(bins: &Utf8Path, entry: &Entry, binary: &WantedBinary) -> bool {
     let has = |digest| entry.companions.iter().any(|one| one.sha256 == digest);

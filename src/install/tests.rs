@@ -226,6 +226,36 @@ fn the_same_bits_under_another_id_become_an_alias() {
 }
 
 #[test]
+fn a_damaged_build_that_is_wanted_by_an_alias_is_mended_under_its_own_id() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.publish(
+        "llama-b9001-bin-ubuntu-x64.tar.gz",
+        &Pack::release().tar_gz(),
+    );
+    sandbox.install(&first).expect("installed");
+    let alias = WantedBinary {
+        id: BinaryId::new(uuid::Uuid::new_v4()),
+        ..first.clone()
+    };
+    sandbox.install(&alias).expect("there");
+    let folder = sandbox.bins.join(first.id.to_string());
+    std::fs::remove_file(folder.join("llama-server")).expect("damaged");
+
+    let mended = sandbox.install(&alias).expect("installed again");
+
+    assert_eq!(mended.outcome, Outcome::Installed);
+    let registry = Registry::load(&sandbox.bins).expect("a registry");
+    assert_eq!(registry.entries().len(), 1);
+    let entry = registry.get(alias.id).expect("an entry");
+    assert_eq!(
+        (entry.id, entry.aliases.as_slice()),
+        (first.id, &[alias.id][..])
+    );
+    assert!(folder.join("llama-server").is_file());
+    assert_eq!(sandbox.litter(), [first.id.to_string()]);
+}
+
+#[test]
 fn archives_of_all_ages_have_their_server_found() {
     let layouts: [(&str, Vec<u8>); 5] = [
         (

@@ -107,7 +107,7 @@ impl Resolver<'_> {
         {
             return Err(disagree("sha256", &pinned.to_string(), &has.to_string()));
         }
-        let mut wanted = wanted(id, installed);
+        let mut wanted = wanted(installed.id_for(id), installed);
         wanted.archives = self.archives_of(pin, installed);
         if installed.damaged && wanted.archives.is_empty() && pin.source_url.is_none() {
             wanted.archives = self.fetched_again(name, pin, installed)?;

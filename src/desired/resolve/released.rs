@@ -41,7 +41,8 @@ impl Resolver<'_> {
                 None if installed.damaged => self.fetched_again(name, pin, &installed)?,
                 None => Vec::new(),
             };
-            let wanted = wanted(pin.binary_id.unwrap_or(installed.id), &installed);
+            let id = pin.binary_id.map(|id| installed.id_for(id));
+            let wanted = wanted(id.unwrap_or(installed.id), &installed);
             self.note_choice(name, pin, &wanted.variant, None);
             return Ok(WantedBinary { archives, ..wanted });
         }

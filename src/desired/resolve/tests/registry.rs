@@ -30,6 +30,26 @@ fn an_alias_leads_to_the_build_it_stands_for() {
 }
 
 #[test]
+fn a_damaged_build_is_wanted_once_under_its_own_id_by_whichever_id_it_is_pinned() {
+    let mut build = installed(ONE, "b9553", VULKAN);
+    build.aliases.push(id(OTHER));
+    build.damaged = true;
+    let pins: Vec<String> = [ONE, OTHER]
+        .iter()
+        .map(|id| format!("version: b9553, variant: vulkan, binary_id: {id}"))
+        .collect();
+    let world = World::of(&[("a", &pins[0]), ("b", &pins[1])])
+        .has(build)
+        .publishes("b9553", &[VULKAN]);
+    for world in [world.clone(), world.locks("b9553", &[VULKAN])] {
+        let settled = world.settle();
+        let wanted: Vec<_> = settled.resolved.desired.binaries.keys().collect();
+        assert_eq!(wanted, [&id(ONE)]);
+        assert_eq!(settled.binary("b").digest(), Some(digest("b9553", VULKAN)));
+    }
+}
+
+#[test]
 fn an_id_that_disagrees_with_the_rest_of_the_pin_names_both() {
     let elsewhere = Digest::of("something else");
     let here = digest("b9553", VULKAN);
