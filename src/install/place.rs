@@ -113,6 +113,9 @@ pub(super) fn finish_swaps(bins: &Utf8Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::recover;
+    use super::super::tests::Sandbox;
+    use super::super::tests::pack::Pack;
     use super::*;
 
     fn names(folder: &Utf8Path) -> Vec<String> {
@@ -153,5 +156,36 @@ mod tests {
             let old = bins.join(id.to_string()).join("old");
             assert_eq!(old.is_file(), !is_moved);
         }
+    }
+
+    #[test]
+    fn a_build_that_was_killed_on_its_way_home_leaves_no_folder_where_it_lay_before() {
+        let sandbox = Sandbox::new();
+        let bins = &sandbox.bins;
+        let archive = Pack::release().tar_gz();
+        let binary = sandbox.publish("llama-b9001-bin-ubuntu-x64.tar.gz", &archive);
+        let mended = sandbox.install(&binary).expect("installed").entry;
+        // As it was registered before, which the kill left as it stood.
+        let legacy = bins.join("b9001");
+        std::fs::create_dir(&legacy).expect("a folder");
+        std::fs::write(legacy.join("llama-server"), "old").expect("a file");
+        Registry::update(bins, |registry| {
+            registry.insert(Entry {
+                path: "b9001".to_owned(),
+                installed_at: Some("2024-01-01T00:00:00Z".to_owned()),
+                ..mended.clone()
+            });
+        })
+        .expect("registered");
+
+        let recovered = recover(bins).expect("recovered");
+
+        assert_eq!(recovered.registered, [binary.id]);
+        assert!(!legacy.exists());
+        let registry = Registry::load(bins).expect("a registry");
+        assert_eq!(
+            registry.get(binary.id).map(|entry| &entry.path),
+            Some(&mended.path)
+        );
     }
 }

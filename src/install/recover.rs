@@ -91,14 +91,20 @@ pub(super) fn adopt(bins: &Utf8Path, id: BinaryId) -> Result<Option<Entry>, Inst
     {
         return Ok(None);
     }
-    let adopted = Registry::update(bins, |registry| {
-        let is_news = is_news(registry);
-        if is_news {
+    let replaced = Registry::update(bins, |registry| {
+        is_news(registry).then(|| {
+            let before = registry.get(id).cloned();
             registry.insert(noted.clone());
-        }
-        is_news
+            before
+        })
     })?;
-    Ok(adopted.then_some(noted))
+    let Some(before) = replaced else {
+        return Ok(None);
+    };
+    if let Some(before) = before {
+        place::discard_moved(bins, &before, &noted)?;
+    }
+    Ok(Some(noted))
 }
 
 /// Removes a build: its folder vanishes by one rename, then its entry, then its content. A crash in
