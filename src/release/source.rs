@@ -274,6 +274,12 @@ pub enum SourceError {
         /// The environment variable the token came from, if one was sent.
         token_from: Option<String>,
     },
+    /// The token has characters that no header may have, such as a line break.
+    #[error("the token of `{from}` cannot be sent: it contains characters no header may have")]
+    BadToken {
+        /// The environment variable it came from.
+        from: String,
+    },
     /// There is no such thing.
     #[error("there is no {what} at `{url}`")]
     NotFound {
@@ -415,6 +421,9 @@ impl SourceError {
             Self::Refused { token_from: None, .. } => {
                 Some("check `source.repository` and `source.api` in `orchestrator.yaml`".to_owned())
             }
+            Self::BadToken { from } => {
+                Some(format!("set `{from}` again, to the token and nothing else, or unset it"))
+            }
             Self::NotFound { .. } => Some(
                 "check the version: `llama-orch binary latest` shows the newest builds, `llama-orch plan` what each instance is pinned to"
                     .to_owned(),
@@ -469,6 +478,7 @@ impl SourceError {
             | Self::Offline { .. }
             | Self::OfflineFile { .. }
             | Self::Refused { .. }
+            | Self::BadToken { .. }
             | Self::NotFound { .. }
             | Self::NotAnApi { .. }
             | Self::ForeignHost { .. }

@@ -8,7 +8,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, ETAG, HeaderMap, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -52,7 +52,7 @@ impl Http {
             .header(ACCEPT, "application/vnd.github+json")
             .header("X-GitHub-Api-Version", "2022-11-28");
         if let Some(token) = token {
-            request = request.bearer_auth(&token.secret);
+            request = request.header(AUTHORIZATION, bearer(token)?);
         }
         if let Some(etag) = kept.as_ref().and_then(|kept| kept.etag.as_ref()) {
             request = request.header(IF_NONE_MATCH, etag);
@@ -114,6 +114,15 @@ impl Http {
         }
         Ok(text)
     }
+}
+
+fn bearer(token: &Token) -> Result<HeaderValue, SourceError> {
+    let bad = |_| SourceError::BadToken {
+        from: token.from.clone(),
+    };
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.secret)).map_err(bad)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn etag(headers: &HeaderMap) -> Option<String> {

@@ -70,6 +70,25 @@ fn a_refused_token_is_named_and_never_printed() {
     }
 }
 
+#[test]
+fn a_token_that_no_header_can_carry_is_named_and_nothing_is_asked() {
+    let server = Server::start([(B11429, Reply::json(fixtures::text("b11429")))]);
+    let mut source = source(&server.url);
+    source.token_env = "OUR_TOKEN".to_owned();
+    let github = GitHub::with_environment(&source, quick(), |_| {
+        Some(format!("{SECRET}\n# of last year\n"))
+    });
+    let error = run(github.answer(&Question::Assets(Tag::new(11429)))).expect_err("not sent");
+    assert_eq!(
+        error.to_string(),
+        "the token of `OUR_TOKEN` cannot be sent: it contains characters no header may have"
+    );
+    assert!(!error.is_transient());
+    assert!(error.hint().expect("a hint").contains("`OUR_TOKEN`"));
+    assert!(!format!("{error:?}").contains("not-to-be-told"));
+    assert!(server.asked().is_empty());
+}
+
 /// A token of github.com is for github.com: another API gets the variable that is named for it.
 #[test]
 fn only_githubs_own_api_gets_a_variable_nobody_named() {
