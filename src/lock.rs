@@ -4,12 +4,12 @@
 //! Pure; written by this program and kept in git. It holds no fact of a machine and no minted id.
 //! Which archives belong into it is decided by whoever resolves a pin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use crate::instance::InstanceName;
-use crate::manifest::node::{self, Entry, Node};
+use crate::manifest::node::{self, Entry, Kind, Node};
 use crate::manifest::{Collector, Mistakes, ReleaseRequest, SourceText, yaml_text};
 use crate::release::{Digest, Tag};
 
@@ -28,6 +28,9 @@ pub struct Lock {
     pub pins: BTreeMap<InstanceName, LockedPin>,
     /// The archives of each build by their file names: those with a server, and `cudart` ones.
     pub assets: BTreeMap<Tag, BTreeMap<String, LockedAsset>>,
+    /// The builds whose release was still being uploaded when `assets` was filled from it, so that
+    /// more files may belong there.
+    pub uploading: BTreeSet<Tag>,
     /// Archives that come from a `source_url`, by that URL.
     pub archives: BTreeMap<String, LockedAsset>,
     /// Keys of a later version, kept as they were.
@@ -166,6 +169,10 @@ impl Lock {
                 }
             }
         }
+        if !self.uploading.is_empty() {
+            let tags: Vec<String> = self.uploading.iter().map(ToString::to_string).collect();
+            line(format!("uploading: [{}]", tags.join(", ")));
+        }
         if !self.archives.is_empty() {
             line("archives:".to_owned());
             for (url, asset) in &self.archives {
@@ -227,6 +234,7 @@ impl Reader<'_> {
                         }
                     }
                 }
+                "uploading" => lock.uploading = self.tags(value),
                 "archives" => lock.archives = self.assets("archives", value, false),
                 _ => {
                     lock.other.insert(key.clone(), value.to_json());
@@ -324,6 +332,28 @@ impl Reader<'_> {
             size,
             other,
         })
+    }
+
+    fn tags(&mut self, node: &Node) -> BTreeSet<Tag> {
+        let mut tags = BTreeSet::new();
+        if node.is_null() {
+            return tags;
+        }
+        let Kind::List(nodes) = &node.kind else {
+            self.mistakes
+                .push(node.span, "`uploading` wants a list of builds", None);
+            return tags;
+        };
+        for node in nodes {
+            let text = node.scalar().map(|scalar| scalar.text.as_str());
+            match text.unwrap_or_default().parse() {
+                Ok(tag) => {
+                    tags.insert(tag);
+                }
+                Err(error) => self.mistakes.push(node.span, error.to_string(), None),
+            }
+        }
+        tags
     }
 
     /// The entries of a mapping; an empty value has none.

@@ -355,6 +355,7 @@ impl<'a> Resolver<'a> {
         let mut lock = std::mem::take(&mut self.lock);
         if all_resolved {
             lock.assets.retain(|tag, _| self.used_tags.contains(tag));
+            lock.uploading.retain(|tag| self.used_tags.contains(tag));
             lock.archives.retain(|url, _| self.used_urls.contains(url));
         }
         lock

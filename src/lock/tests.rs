@@ -33,6 +33,7 @@ fn a_lock_is_read_as_it_was_printed() {
     let url = "https://builds.example/a.tar.gz".to_owned();
     lock.archives
         .insert(url, LockedAsset::new(Digest::of("y"), None));
+    lock.uploading.extend([Tag::new(9600), Tag::new(9553)]);
     assert_snapshot!(lock.print(), @r"
     # Written by llama-orch, read by every machine: commit it together with orchestrator.yaml.
     # To move a floating pin, take its line out of `pins` and run `llama-orch apply`.
@@ -42,6 +43,7 @@ fn a_lock_is_read_as_it_was_printed() {
     assets:
       b9553:
         llama-b9553-bin-ubuntu-x64.tar.gz: { sha256: 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881, size: 31255000 }
+    uploading: [b9553, b9600]
     archives:
       https://builds.example/a.tar.gz: { sha256: a1fce4363854ff888cff4b8e7875d600c2682390412a8cf79b37d0b11148b0fa }
     ");
@@ -148,6 +150,25 @@ assets:
 }
 
 #[test]
+fn builds_that_are_still_uploaded_are_a_list_of_tags() {
+    assert!(
+        parse("schema: 1\nuploading:\n")
+            .expect("a lock")
+            .uploading
+            .is_empty()
+    );
+    assert_snapshot!(damaged("schema: 1\nuploading: b9553\n"), @r"
+    `orchestrator.lock` has 1 mistake
+      orchestrator.lock:2:12: `uploading` wants a list of builds
+          2 | uploading: b9553
+            |            ^^^^^
+    ");
+    let found = damaged("schema: 1\nuploading: [b9553, 9600, {}]\n");
+    assert!(found.contains("has 2 mistakes"), "{found}");
+    assert!(found.contains("`9600` is not a build tag"), "{found}");
+}
+
+#[test]
 fn a_conflict_of_git_is_told_as_one() {
     let found = damaged(
         "schema: 1\npins:\n<<<<<<< HEAD\n  a: { version: stable, tag: b1 }\n=======\n>>>>>>> b\n",
@@ -187,12 +208,14 @@ fn lock() -> impl Strategy<Value = Lock> {
     let assets = prop::collection::btree_map(any::<String>(), asset(true), 0..4);
     (
         prop::collection::btree_map(name, pin, 0..4),
-        prop::collection::btree_map(tag, assets, 0..4),
+        prop::collection::btree_map(tag.clone(), assets, 0..4),
+        prop::collection::btree_set(tag, 0..4),
         prop::collection::btree_map("https://[ -~]{1,30}", asset(false), 0..4),
     )
-        .prop_map(|(pins, assets, archives)| Lock {
+        .prop_map(|(pins, assets, uploading, archives)| Lock {
             pins,
             assets,
+            uploading,
             archives,
             ..Lock::default()
         })

@@ -76,8 +76,8 @@ impl Resolver<'_> {
         })
     }
 
-    /// What the lock has for a pin. One that was written while the release was still being uploaded
-    /// does not cover everybody.
+    /// What the lock has for a pin. Where it says that the release was still being uploaded, it does
+    /// not cover everybody.
     fn covered(&self, name: &InstanceName, pin: &Pin, tag: Tag) -> Result<Option<Found>, Open> {
         let Some(locked) = self.locked_release(tag) else {
             return Ok(None);
@@ -86,9 +86,10 @@ impl Resolver<'_> {
             return Ok(None);
         };
         // What `auto` chooses first, it keeps. Before that is a lesser kind than this machine can
-        // run, the release is asked whether it has a better one by now; where it cannot be asked,
-        // the lock has to do.
-        let settled = self.request(name, pin, Some(&locked.assets)) != VariantRequest::Auto
+        // run, a release that was not whole is asked whether it has a better one by now; where it
+        // cannot be asked, the lock has to do.
+        let settled = !self.known.lock.uploading.contains(&tag)
+            || self.request(name, pin, Some(&locked.assets)) != VariantRequest::Auto
             || self.awaited(&found.variant, &locked.assets).is_none();
         let question = Question::Assets(tag);
         match self.known.answers.known.get(&question) {
@@ -162,6 +163,11 @@ impl Resolver<'_> {
             locked.entry(name).or_insert(asset);
         }
         self.lock.assets.insert(tag, locked);
+        if release.uploading {
+            self.lock.uploading.insert(tag);
+        } else {
+            self.lock.uploading.remove(&tag);
+        }
         Ok(found)
     }
 

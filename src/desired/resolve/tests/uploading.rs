@@ -107,12 +107,52 @@ fn nightly_passes_over_a_build_that_has_only_the_lesser_kind_so_far() {
     assert_eq!(settled.locked_tag("chat"), None);
 }
 
+#[test]
+fn the_lock_remembers_an_unfinished_upload_until_somebody_needs_the_rest() {
+    let mut world = World::pinned("version: b9553").uploads("b9553", &[CPU]);
+    let settled = world.settle();
+    assert!(settled.resolved.lock.uploading.contains(&tag("b9553")));
+    world = world.after(&settled);
+    let settled = world.settle().asked_nothing();
+    assert!(settled.resolved.lock.uploading.contains(&tag("b9553")));
+
+    // Another machine has the lock, and more has come.
+    world.chosen.clear();
+    world.host.accelerators.vulkan = true;
+    world.releases = vec![release("b9553", &[CPU, VULKAN])];
+    world.releases[0].uploading = true;
+    let settled = world.settle();
+    assert_eq!(settled.build("chat"), "b9553 ubuntu-vulkan-x64");
+    assert!(settled.resolved.lock.uploading.contains(&tag("b9553")));
+
+    world.releases[0].uploading = false;
+    let settled = world.settle();
+    assert!(settled.resolved.lock.uploading.is_empty());
+    assert_eq!(settled.resolved.lock.assets[&tag("b9553")].len(), 2);
+}
+
+#[test]
+fn a_lock_of_a_whole_release_leaves_no_question_whatever_this_machine_runs() {
+    let mut world = World::pinned("version: b9553").locks("b9553", &[CPU]);
+    world.host.accelerators.vulkan = true;
+    let settled = world.settle().asked_nothing();
+    assert_eq!(settled.build("chat"), "b9553 ubuntu-x64");
+}
+
+#[test]
+fn what_nothing_uses_leaves_the_list_with_its_files() {
+    let mut world = World::pinned("version: b9600").publishes("b9600", &[CPU]);
+    world.lock.uploading.insert(tag("b9553"));
+    assert!(world.settle().resolved.lock.uploading.is_empty());
+}
+
 /// Another machine may have locked what was there while the rest was still coming.
 #[test]
 fn a_lock_from_an_unfinished_upload_does_not_settle_what_auto_chooses_first() {
     let mut world = World::pinned("version: b9553")
         .locks("b9553", &[CPU])
         .publishes("b9553", &[CPU, VULKAN]);
+    world.lock.uploading.insert(tag("b9553"));
     world.host.accelerators.vulkan = true;
     let settled = world.settle();
     assert_eq!(settled.asked, [Question::Assets(tag("b9553"))]);
@@ -126,8 +166,11 @@ fn a_lock_from_an_unfinished_upload_does_not_settle_what_auto_chooses_first() {
 #[test]
 fn where_nobody_can_be_asked_the_lock_has_to_do() {
     let mut world = World::pinned("version: b9553").locks("b9553", &[CPU]);
+    world.lock.uploading.insert(tag("b9553"));
     world.host.accelerators.vulkan = true;
-    assert_eq!(world.settle().build("chat"), "b9553 ubuntu-x64");
+    let settled = world.settle();
+    assert_eq!(settled.asked, [Question::Assets(tag("b9553"))]);
+    assert_eq!(settled.build("chat"), "b9553 ubuntu-x64");
     world.terms.offline = true;
     let settled = world.settle().asked_nothing();
     assert_eq!(settled.build("chat"), "b9553 ubuntu-x64");
