@@ -220,7 +220,11 @@ impl GitHub {
     }
 
     async fn newest_stable(&self) -> Result<Answer, SourceError> {
-        let release = self.release(&["latest"], "stable release").await?;
+        let release = self.release(&["latest"], "stable release").await;
+        let release = release.map_err(|error| match error {
+            SourceError::NotFound { url, .. } => SourceError::NoStable { url },
+            other => other,
+        })?;
         let name = release.tag_name.clone();
         let tag = self.build_of(release).await?;
         // Forks and mirrors may call a build itself stable.

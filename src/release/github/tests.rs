@@ -158,6 +158,28 @@ fn a_builds_files_come_with_their_digests() {
 }
 
 #[test]
+fn where_nothing_is_stable_another_version_is_hinted_at() {
+    let server = Server::start([]);
+    let error = ask(&server, Question::NewestStable).expect_err("there is none");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "there is no stable release at `{}{}`",
+            server.url,
+            &LATEST[1..]
+        )
+    );
+    let hint = error.hint().expect("a hint");
+    assert!(
+        hint.contains("`nightly`") && !hint.contains("binary latest"),
+        "{hint}"
+    );
+
+    let error = ask(&server, Question::Assets(Tag::new(11429))).expect_err("there is none");
+    assert!(error.hint().expect("a hint").contains("binary latest"));
+}
+
+#[test]
 fn a_file_that_is_still_being_uploaded_is_not_there() {
     let text = r#"{"tag_name":"b11429","assets":[
         {"name":"a.zip","size":1,"state":"uploaded","digest":null},
