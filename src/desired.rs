@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::instance::{BinaryId, InstanceName, Launch, Supervision};
 use crate::manifest::{OnFailure, Retention, RolloutOrder};
-use crate::release::{BuildName, Digest, Release, Tag, Variant, Version};
+use crate::release::{BuildName, Digest, Release, Tag, Variant, Version, shown};
 
 /// The state the machine should be in, with every choice already made.
 ///
@@ -286,7 +286,7 @@ const fn yet(uploading: bool) -> &'static str {
 fn place(name: &str, origin: &ArchiveOrigin) -> String {
     match origin {
         ArchiveOrigin::Release(_) => format!("`{name}`"),
-        ArchiveOrigin::Url(url) => url.to_string(),
+        ArchiveOrigin::Url(url) => shown(url),
     }
 }
 
@@ -324,9 +324,16 @@ impl Unanswered {
                 ArchiveOrigin::Release(tag) => format!(
                     "add the archive's `sha256` to the pin, or take it as it comes with `llama-orch binary install {tag} --allow-unverified`"
                 ),
-                ArchiveOrigin::Url(url) => format!(
-                    "add its `sha256` to the pin, or take it as it comes with `llama-orch binary install NAME --url {url} --allow-unverified`"
-                ),
+                ArchiveOrigin::Url(url) => {
+                    let whole = if url.query().is_none() {
+                        shown(url)
+                    } else {
+                        "URL".to_owned()
+                    };
+                    format!(
+                        "add its `sha256` to the pin, or take it as it comes with `llama-orch binary install NAME --url {whole} --allow-unverified`"
+                    )
+                }
             }),
             Self::Contradiction(_) => None,
             Self::NotLocked(_) => Some(

@@ -17,6 +17,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 pub use variant::{Accelerator, Arch, Archive, Os, Variant, VariantRequest};
 
@@ -270,6 +271,18 @@ pub struct Release {
     /// that upstream may not be done. It creates a release first and uploads its files one by one.
     #[serde(default)]
     pub uploading: bool,
+}
+
+/// A URL as it is shown and written down: without what may be a secret in it, which is the user name
+/// and password, and everything from the `?` on.
+pub fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both fail only for URLs that cannot have them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
 }
 
 /// Serializes a [`Tag`] as its text.

@@ -42,7 +42,10 @@ pub async fn fetch_unverified<S: ReleaseSource>(
         origin: request.origin.clone(),
     };
     // Until it is known by its digest it is known by where it lies.
-    let location = source.location(&archive);
+    let location = match &archive.origin {
+        ArchiveOrigin::Url(url) => url.to_string(),
+        ArchiveOrigin::Release(_) => source.location(&archive),
+    };
     archive.digest = Digest::of(&location);
     let mut partial = Partial::enter(bins, archive.digest, || progress(Progress::Waiting)).await?;
     let reception = Reception {

@@ -270,7 +270,10 @@ pub(super) fn url(node: &Node) -> Result<Url, Fault> {
     let url = Url::parse(&line(node)?).map_err(|_| Fault::wants(wanted, node))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Fault::says("must not carry a user name or password")
-            .hint("whoever can read the manifest could use them; see `source.token_env`"));
+            .hint(
+                "whoever can read the manifest could use them; `source.token_env` names the variable of a token for the API, \
+                 and an archive that nobody else may fetch is handed over with `llama-orch binary install VERSION --from-file PATH`",
+            ));
     }
     let here = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -24,7 +24,7 @@ use sha2::Digest as _;
 use super::http::Http;
 use super::source::{Network, Opened, Patience, ReleaseSource, Resume, SourceError};
 use super::variant::{Recognised, recognise};
-use super::{Asset, Digest, Release, Tag};
+use super::{Asset, Digest, Release, Tag, shown};
 use crate::desired::{Answer, ArchiveOrigin, Question, WantedArchive};
 
 /// How many of the newest builds are named as the recent ones.
@@ -65,7 +65,7 @@ impl ReleaseSource for Directory {
 
     fn location(&self, archive: &WantedArchive) -> String {
         match &archive.origin {
-            ArchiveOrigin::Url(url) => url.to_string(),
+            ArchiveOrigin::Url(url) => shown(url),
             ArchiveOrigin::Release(_) => self.folder.join(&archive.name).into_string(),
         }
     }

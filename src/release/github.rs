@@ -32,7 +32,7 @@ use url::Url;
 use super::http::attempts::Attempts;
 use super::http::{Http, Token};
 use super::source::{Network, Opened, Patience, ReleaseSource, Resume, SourceError};
-use super::{Asset, Digest, Release, Tag, Version};
+use super::{Asset, Digest, Release, Tag, Version, shown};
 use crate::desired::{Answer, ArchiveOrigin, Question, WantedArchive};
 use crate::manifest::Source;
 
@@ -319,7 +319,7 @@ impl ReleaseSource for GitHub {
     }
 
     fn location(&self, archive: &WantedArchive) -> String {
-        self.url_of(archive).to_string()
+        shown(&self.url_of(archive))
     }
 
     async fn open(

@@ -27,6 +27,7 @@ use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, Response, StatusCode};
 use url::{Host, Url};
 
+use super::shown;
 use super::source::{Network, SourceError};
 use answers::Answers;
 
@@ -146,7 +147,7 @@ impl Http {
         if self.network.offline {
             return Err(SourceError::Offline {
                 what: what.to_owned(),
-                url: url.to_string(),
+                url: shown(url),
             });
         }
         Ok(())
@@ -166,7 +167,7 @@ impl Http {
             _ if status.is_success() => Ok(response),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(SourceError::NotFound {
                 what: what.to_owned(),
-                url: url.to_string(),
+                url: shown(url),
             }),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN => {
                 let until = limited_until(response.headers(), now);
@@ -182,19 +183,19 @@ impl Http {
                     }
                 } else {
                     SourceError::Refused {
-                        url: url.to_string(),
+                        url: shown(url),
                         status: status.as_u16(),
                         token_from: token_from(),
                     }
                 })
             }
             _ if status.is_server_error() => Err(SourceError::Unavailable {
-                url: url.to_string(),
+                url: shown(url),
                 status: status.as_u16(),
                 until: retry_after(response.headers(), now),
             }),
             _ => Err(SourceError::Refused {
-                url: url.to_string(),
+                url: shown(url),
                 status: status.as_u16(),
                 token_from: token_from(),
             }),
@@ -206,9 +207,7 @@ fn require_secure(url: &Url) -> Result<(), SourceError> {
     if is_secure(url) {
         Ok(())
     } else {
-        Err(SourceError::Insecure {
-            url: url.to_string(),
-        })
+        Err(SourceError::Insecure { url: shown(url) })
     }
 }
 
@@ -237,7 +236,7 @@ fn follow(attempt: Attempt<'_>, configured: &[String]) -> Action {
     } else if !known {
         attempt.error(Refusal::Foreign(host))
     } else if !is_secure(attempt.url()) {
-        let url = attempt.url().to_string();
+        let url = shown(attempt.url());
         attempt.error(Refusal::Insecure(url))
     } else {
         attempt.follow()
@@ -250,13 +249,13 @@ fn failed(url: &Url, error: reqwest::Error) -> SourceError {
         match inner.downcast_ref() {
             None if let Some(rustls::Error::InvalidCertificate(why)) = tls(inner) => {
                 return SourceError::Untrusted {
-                    url: url.to_string(),
+                    url: shown(url),
                     why: rustls::Error::InvalidCertificate(why.clone()).to_string(),
                 };
             }
             Some(Refusal::Foreign(host)) => {
                 return SourceError::ForeignHost {
-                    url: url.to_string(),
+                    url: shown(url),
                     host: host.clone(),
                 };
             }
@@ -265,7 +264,7 @@ fn failed(url: &Url, error: reqwest::Error) -> SourceError {
         }
     }
     SourceError::Unreachable {
-        url: url.to_string(),
+        url: shown(url),
         source: error.without_url(),
     }
 }
@@ -291,7 +290,7 @@ async fn read(mut response: Response, url: &Url, most: usize) -> Result<Vec<u8>,
         if body.len() + piece.len() > most {
             let why = format!("it sent more than {most} bytes");
             return Err(SourceError::NotAnApi {
-                url: url.to_string(),
+                url: shown(url),
                 why,
             });
         }

@@ -7,15 +7,24 @@ use crate::desired::{ArchiveOrigin, Unanswered, WantedArchive, WantedBinary};
 use crate::lock::LockedAsset;
 use crate::manifest::{Pin, ReleaseRequest};
 use crate::release::variant::{self, Recognised};
-use crate::release::{BuildName, Digest, Tag, Variant, VariantRequest};
+use crate::release::{BuildName, Digest, Tag, Variant, VariantRequest, shown};
 
 impl Resolver<'_> {
     pub(super) fn at_address(&mut self, pin: &Pin, url: &Url) -> Result<WantedBinary, Open> {
-        self.used_urls.insert(url.to_string());
         let file = url
             .path_segments()
             .and_then(|mut parts| parts.next_back())
             .unwrap_or_default();
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Open::impossible(
+                format!("{} must not carry a user name or password", shown(url)),
+                Some(format!(
+                    "a server that wants them is not supported yet: fetch the archive by hand, and add `--from-file {file}` to \
+                     `llama-orch binary install` with the URL without them"
+                )),
+            ));
+        }
+        self.used_urls.insert(url.to_string());
         let digest = self.digest_of(pin, url, file)?;
         let (tag, read) = match variant::recognise(file) {
             Some(Recognised::Server { tag, variant, .. }) => (Some(tag), Some(variant)),
@@ -54,7 +63,8 @@ impl Resolver<'_> {
         match (locked.map(|locked| locked.sha256), pin.sha256) {
             (Some(locked), Some(pinned)) if locked != pinned => {
                 Err(Open::Never(Unanswered::Contradiction(format!(
-                    "the pin's `sha256` is {pinned}, but `orchestrator.lock` has {locked} for {url}"
+                    "the pin's `sha256` is {pinned}, but `orchestrator.lock` has {locked} for {}",
+                    shown(url)
                 ))))
             }
             (Some(digest), _) | (None, Some(digest)) => Ok(digest),
@@ -78,7 +88,8 @@ impl Resolver<'_> {
                 if !pin.variant.matches(&read, host.os, host.arch) =>
             {
                 Err(Open::Never(Unanswered::Contradiction(format!(
-                    "the pin's `variant` is {text}, but {url} is {read} by its name"
+                    "the pin's `variant` is {text}, but {} is {read} by its name",
+                    shown(url)
                 ))))
             }
             (VariantRequest::Named(_) | VariantRequest::Auto, Some(read)) => Ok(read),
@@ -92,7 +103,8 @@ fn build_of(pin: &Pin, url: &Url, file: &str, read: Option<Tag>) -> Result<Build
     match (&pin.version, read) {
         (Some(ReleaseRequest::Tag(tag)), Some(read)) if *tag != read => {
             Err(Open::Never(Unanswered::Contradiction(format!(
-                "the pin's `version` is {tag}, but {url} is {read} by its name"
+                "the pin's `version` is {tag}, but {} is {read} by its name",
+                shown(url)
             ))))
         }
         (Some(ReleaseRequest::Tag(tag)), _) => Ok(BuildName::from(*tag)),
@@ -114,7 +126,7 @@ fn build_of(pin: &Pin, url: &Url, file: &str, read: Option<Tag>) -> Result<Build
             .parse()
             .map_err(|_| {
                 Open::impossible(
-                    format!("nothing says what the build of {url} is called"),
+                    format!("nothing says what the build of {} is called", shown(url)),
                     Some("add a `version` to the pin".to_owned()),
                 )
             }),

@@ -158,6 +158,27 @@ fn a_builds_files_come_with_their_digests() {
 }
 
 #[test]
+fn what_stands_behind_the_question_mark_is_sent_and_not_told() {
+    let server = Server::start([]);
+    let url = format!("{}own.tar.gz?token=secret", server.url);
+    let archive = WantedArchive {
+        origin: ArchiveOrigin::Url(url.parse().expect("a URL")),
+        ..archive()
+    };
+    let github = GitHub::new(&source(&server.url), quick());
+    let told = fetch(&github, &archive).expect_err("there is none");
+    assert!(
+        told.contains("own.tar.gz") && !told.contains("secret"),
+        "{told}"
+    );
+    assert_eq!(server.asked()[0].path, "/own.tar.gz?token=secret");
+    assert_eq!(
+        github.location(&archive),
+        format!("{}own.tar.gz", server.url)
+    );
+}
+
+#[test]
 fn where_nothing_is_stable_another_version_is_hinted_at() {
     let server = Server::start([]);
     let error = ask(&server, Question::NewestStable).expect_err("there is none");

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::answers::Kept;
 use super::{Http, Token, content_type, failed, read, require_secure};
+use crate::release::shown;
 use crate::release::source::SourceError;
 
 /// The largest answer of an API that is read: ten releases of 36 files are about 1 MB.
@@ -74,14 +75,14 @@ impl Http {
                 format!("it sent `{kind}` in place of JSON")
             };
             return Err(SourceError::NotAnApi {
-                url: url.to_string(),
+                url: shown(url),
                 why,
             });
         }
         let etag = etag(response.headers());
         let body = read(response, url, MAX_ANSWER).await?;
         let body: T = serde_json::from_slice(&body).map_err(|error| SourceError::NotAnApi {
-            url: url.to_string(),
+            url: shown(url),
             why: error.to_string(),
         })?;
         let kept = Kept::new(url, etag, body, Timestamp::now());

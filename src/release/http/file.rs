@@ -16,6 +16,7 @@ use reqwest::{Response, StatusCode};
 use url::Url;
 
 use super::{Http, content_type};
+use crate::release::shown;
 use crate::release::source::{Opened, Resume, SourceError, Validator};
 
 impl Http {
@@ -36,12 +37,12 @@ impl Http {
                 .map(Opened::File)
                 .ok_or_else(|| SourceError::NotFound {
                     what: "file".to_owned(),
-                    url: url.to_string(),
+                    url: shown(url),
                 });
         }
         if self.network.offline {
             return Err(SourceError::OfflineFile {
-                url: url.to_string(),
+                url: shown(url),
                 name: name(url).to_owned(),
             });
         }
@@ -111,7 +112,7 @@ fn stream(
     if content_type(&response).starts_with("text/html") {
         let why = "it sent a web page in place of the file".to_owned();
         return Err(SourceError::NotAnApi {
-            url: url.to_string(),
+            url: shown(url),
             why,
         });
     }

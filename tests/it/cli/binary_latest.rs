@@ -69,7 +69,7 @@ fn a_source_out_of_reach_is_an_exit_code_of_its_own() {
     nightly  not known  -
     --- stderr
     stable: cannot reach `http://127.0.0.1:[PORT]/api/repos/ggml-org/llama.cpp/releases/latest`: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
-    nightly: cannot reach `http://127.0.0.1:[PORT]/api/repos/ggml-org/llama.cpp/releases?per_page=10`: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
+    nightly: cannot reach `http://127.0.0.1:[PORT]/api/repos/ggml-org/llama.cpp/releases`: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
     hint: check the network and the proxy variables; `source.directory` and `source.mirror` in `orchestrator.yaml` work without GitHub
     ");
     assert_snapshot!(sandbox.run(&["binary", "latest", "--offline"]), @r"

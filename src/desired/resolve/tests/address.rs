@@ -1,6 +1,7 @@
 //! Builds that come from a `source_url`.
 
 use super::*;
+use crate::manifest::{Pin, ReleaseRequest};
 
 const URL: &str = "https://example.org/own-1.tar.gz";
 
@@ -17,6 +18,65 @@ fn an_address_needs_a_digest() {
         format!("nothing says what {URL} has to hash to")
     );
     assert!(why.hint().expect("a hint").contains("`sha256`"));
+}
+
+/// What stands in it would be written down with the build.
+#[test]
+fn an_address_with_a_password_is_refused_and_not_repeated() {
+    let world = World::pinned("version: stable");
+    let texts = Texts {
+        manifest: SourceText::new("orchestrator.yaml", world.text.as_str()),
+        configs: BTreeMap::new(),
+    };
+    let pin = Pin {
+        version: Some(ReleaseRequest::Named("own-1".parse().expect("a name"))),
+        variant: VariantRequest::Auto,
+        binary_id: None,
+        sha256: Some(Digest::of("own")),
+        source_url: "https://me:secret@example.org/own-1.tar.gz?token=secret"
+            .parse()
+            .ok(),
+    };
+    let known = Known {
+        manifest: &Manifest::parse(&texts).expect("a manifest"),
+        lock: &world.lock,
+        installed: &[],
+        legacy: false,
+        host: &world.host,
+        chosen: &world.chosen,
+        answers: &Answers::new(world.seed),
+        salt: &Salt::new("salt"),
+        terms: world.terms,
+    };
+    let Err(Open::Never(why)) = resolve_pin(&known, &pin) else {
+        panic!("it is not refused");
+    };
+    assert_eq!(
+        why.to_string(),
+        "https://example.org/own-1.tar.gz must not carry a user name or password"
+    );
+    let hint = why.hint().expect("a hint");
+    assert!(hint.contains("--from-file own-1.tar.gz"), "{hint}");
+    assert!(!format!("{why:?}").contains("secret"), "{why:?}");
+}
+
+#[test]
+fn the_query_of_an_address_is_fetched_with_and_not_told() {
+    let url = format!("{URL}?token=secret");
+    let pin = |rest: &str| format!("version: own-1, source_url: '{url}'{rest}");
+    let settled = World::pinned(&pin("")).settle();
+    let why = settled.why("chat");
+    let all = format!("{why} {}", why.hint().expect("a hint"));
+    assert!(all.contains(URL) && !all.contains("secret"), "{all}");
+
+    let digest = Digest::of("own");
+    let settled = World::pinned(&pin(&format!(", sha256: {digest}"))).settle();
+    let origin = ArchiveOrigin::Url(url.parse().expect("a URL"));
+    assert_eq!(settled.binary("chat").archives[0].origin, origin);
+    assert!(
+        settled.resolved.lock.archives.contains_key(&url),
+        "as it was written"
+    );
 }
 
 #[test]
