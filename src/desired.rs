@@ -73,22 +73,27 @@ pub struct WantedBinary {
 }
 
 impl WantedBinary {
-    /// Bytes of disk it takes to install: its archives, what they unpack to (about four times as
-    /// much, measured on releases of 2026), and some to spare. `None` where a size is not known.
+    /// Bytes of disk it takes to install. `None` where a size is not known.
     pub fn room(&self) -> Option<u64> {
-        const PER_BYTE: u64 = 5;
-        const TO_SPARE: u64 = 16 * 1024 * 1024;
         let packed = self
             .archives
             .iter()
             .try_fold(0, |sum: u64, archive| sum.checked_add(archive.size?))?;
-        Some(packed.saturating_mul(PER_BYTE).saturating_add(TO_SPARE))
+        Some(room_of(packed))
     }
 
     /// The digest that identifies the build: that of the archive with the server.
     pub fn digest(&self) -> Option<Digest> {
         self.archives.first().map(|archive| archive.digest)
     }
+}
+
+/// Bytes of disk it takes to install archives of so many bytes: themselves, what they unpack to
+/// (about four times as much, measured on releases of 2026), and some to spare.
+pub(crate) const fn room_of(packed: u64) -> u64 {
+    const PER_BYTE: u64 = 5;
+    const TO_SPARE: u64 = 16 * 1024 * 1024;
+    packed.saturating_mul(PER_BYTE).saturating_add(TO_SPARE)
 }
 
 /// One archive to fetch.

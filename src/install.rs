@@ -35,7 +35,7 @@ mod verify;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use camino::Utf8Path;
 
@@ -178,17 +178,22 @@ pub async fn install<S: ReleaseSource>(
     let is_release = |archive: &WantedArchive| matches!(archive.origin, ArchiveOrigin::Release(_));
     let strict = request.official && binary.archives.first().is_some_and(is_release);
     let (verified, partials): (Vec<_>, Vec<_>) = verified.into_iter().unzip();
-    blocking(move || {
+    let waited_for = WaitedFor::default();
+    let given_up = Arc::clone(&waited_for.given_up);
+    let done = blocking(move || {
         // The folder stays as long as somebody works in it, also when the caller gave up.
         let _held = staging;
         let build = Build::assemble(verified)?;
         kill_point::reached("install.unpacked");
-        let mut checked = build.check(&binary, host.as_ref(), strict)?;
+        let mut checked = build.check(&binary, host.as_ref(), strict, &given_up)?;
         let remarks = std::mem::take(&mut checked.remarks);
         let origin = Origin {
             location,
             unverified,
         };
+        if given_up.load(Ordering::Relaxed) {
+            return Err(InstallError::GivenUp);
+        }
         let entry = checked.commit(&binary, &bins, origin)?;
         for partial in partials.into_iter().flatten() {
             partial.remove()?;
@@ -198,8 +203,23 @@ pub async fn install<S: ReleaseSource>(
             entry,
             remarks,
         })
-    })
-    .await
+    });
+    let done = done.await;
+    drop(waited_for);
+    done
+}
+
+/// Says when it goes away that nobody waits for an install any more: what it still does on a thread
+/// of its own is to end.
+#[derive(Debug, Default)]
+struct WaitedFor {
+    given_up: Arc<AtomicBool>,
+}
+
+impl Drop for WaitedFor {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Receives the archives of a build beside each other; a companion that lies in another build is
@@ -237,6 +257,13 @@ async fn receive_all<S: ReleaseSource>(
             }
             // Before a slot is taken: whoever is waited for may need one.
             let partial = Partial::enter(request.bins, archive.digest, on_waiting).await?;
+            // Whoever was waited for may have installed it.
+            if number > 0
+                && let Some(verified) = shared(request, archive, number, staging).await?
+            {
+                tell(number, archive.size.unwrap_or_default());
+                return Ok((verified, Some(partial)));
+            }
             let reception = Reception {
                 source,
                 bins: request.bins,
@@ -291,7 +318,12 @@ fn check_space(request: &InstallRequest<'_>) -> Result<(), InstallError> {
         .map(|one| one.bytes)
         .sum();
     let needed = request.binary.room().unwrap_or_default();
-    let needed = needed.saturating_sub(kept);
+    check_room(&folder, needed.saturating_sub(kept))
+}
+
+/// Whether so many bytes can still be written to the folder of builds.
+fn check_room(folder: &Utf8Path, needed: u64) -> Result<(), InstallError> {
+    let folder = folder.to_owned();
     match system::free_bytes(&folder) {
         Ok(Some(free)) if free < needed => Err(InstallError::NoSpace {
             folder,

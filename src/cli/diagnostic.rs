@@ -142,7 +142,12 @@ impl From<FileError> for Failure {
 
 impl From<InstallError> for Failure {
     fn from(error: InstallError) -> Self {
-        Self::of(Kind::Failed, &error).hint_if(error.hint())
+        let kind = if error.cannot_write() {
+            Kind::CannotWrite
+        } else {
+            Kind::Failed
+        };
+        Self::of(kind, &error).hint_if(error.hint())
     }
 }
 

@@ -217,6 +217,10 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row);
     }
+    // A terminal that does not know its width.
+    if table.width() == Some(0) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::atomic::AtomicBool;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -158,6 +159,7 @@ impl Build {
         binary: &WantedBinary,
         host: Option<&Host>,
         strict: bool,
+        given_up: &AtomicBool,
     ) -> Result<Checked, InstallError> {
         let name = || {
             binary
@@ -190,7 +192,7 @@ impl Build {
             let program = check::program(&self.root);
             let program = program.ok_or_else(|| InstallError::NoServer { name: name() })?;
             self.remarks
-                .extend(check::version(&program, &binary.build, strict)?);
+                .extend(check::version(&program, &binary.build, strict, given_up)?);
         }
         self.remarks.extend(self.runtime(binary));
         Ok(Checked {

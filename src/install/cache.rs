@@ -36,6 +36,9 @@ struct Note {
     validator: Option<Validator>,
     /// Bytes of the whole archive, where the source said so.
     total: Option<u64>,
+    /// What it hashed to, for one that nobody had said that of: its bytes lie under that now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hashed: Option<Digest>,
 }
 
 /// The bytes of one archive that have come so far. Locked: nobody else receives it.
@@ -96,7 +99,7 @@ impl Partial {
         waiting: impl Fn(),
     ) -> Result<Self, InstallError> {
         durable::create_folder(&folder(bins))?;
-        let path = folder(bins).join(format!("{digest}.partial"));
+        let path = partial_of(bins, digest);
         let mut told = false;
         loop {
             if let Some(partial) = Self::try_enter(&path)? {
@@ -180,6 +183,7 @@ impl Partial {
             name: name.to_owned(),
             validator,
             total,
+            hashed: None,
         };
         if self.note.as_ref() != Some(&note) {
             durable::write_json(&note_of(&self.path), &note)?;
@@ -211,13 +215,32 @@ impl Partial {
         remove(&self.path).map_err(|source| self.failed(source))
     }
 
-    /// Calls it by another digest, the one its bytes turned out to have.
-    pub(super) fn rename(mut self, bins: &Utf8Path, digest: Digest) -> Result<(), InstallError> {
+    /// Calls it by the digest its bytes turned out to have, in place of what lies there, and leaves
+    /// a note that says so.
+    pub(super) fn rename(
+        mut self,
+        mut there: Self,
+        name: &str,
+        digest: Digest,
+    ) -> Result<(), InstallError> {
+        let total = self.length()?;
+        if there.is_complete(Some(total))? {
+            there.note(name, None, Some(total))?;
+            super::staging::remove(&self.path).map_err(|source| self.failed(source))?;
+        } else {
+            there.note(name, None, Some(total))?;
+            there.is_gone = true;
+            std::fs::rename(&self.path, &there.path).map_err(|source| self.failed(source))?;
+        }
         self.is_gone = true;
-        let path = folder(bins).join(format!("{digest}.partial"));
-        let moved = std::fs::rename(note_of(&self.path), note_of(&path))
-            .and_then(|()| std::fs::rename(&self.path, &path));
-        moved.map_err(|source| self.failed(source))
+        let note = Note {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            validator: None,
+            total: Some(total),
+            hashed: Some(digest),
+        };
+        Ok(durable::write_json(&note_of(&self.path), &note)?)
     }
 
     fn failed(&self, source: io::Error) -> InstallError {
@@ -245,8 +268,15 @@ fn remove(partial: &Utf8Path) -> io::Result<()> {
     super::staging::remove(partial)
 }
 
-/// What lies in the cache, sorted by path.
+/// What has come of archives and waits for the rest, sorted by path.
 pub fn unfinished(bins: &Utf8Path) -> Result<Vec<Unfinished>, InstallError> {
+    let mut found = partials(bins)?;
+    // One that is empty was opened by somebody who was killed before anything came.
+    found.retain(|one| one.bytes > 0);
+    Ok(found)
+}
+
+fn partials(bins: &Utf8Path) -> Result<Vec<Unfinished>, InstallError> {
     let folder = folder(bins);
     let failed = |source| FileError::Read {
         path: folder.clone(),
@@ -294,11 +324,13 @@ pub(super) fn tidy(
     bins: &Utf8Path,
     is_installed: impl Fn(Digest) -> bool,
 ) -> Result<(), InstallError> {
-    for one in unfinished(bins)? {
+    for one in partials(bins)? {
         let note: Option<Note> = durable::read_json(&note_of(&one.path), SCHEMA)
             .ok()
             .flatten();
-        let is_lost = note.is_none_or(|note| note.validator.is_none());
+        // Whole, it needs nothing to go on with.
+        let is_lost =
+            note.is_none_or(|note| note.validator.is_none() && note.total != Some(one.bytes));
         let digest = one.digest();
         let age = one
             .path
@@ -310,5 +342,51 @@ pub(super) fn tidy(
             clear(&one)?;
         }
     }
+    for note in notes(bins)? {
+        let hashed = hashed(&note);
+        if hashed.is_some_and(|digest| !partial_of(bins, digest).exists()) {
+            super::staging::remove(&note).map_err(|source| InstallError::write(&note, source))?;
+        }
+    }
     Ok(())
+}
+
+/// The notes of archives nobody had said the digest of.
+fn notes(bins: &Utf8Path) -> Result<Vec<Utf8PathBuf>, InstallError> {
+    let folder = folder(bins);
+    let failed = |source| FileError::Read {
+        path: folder.clone(),
+        source,
+    };
+    let entries = match folder.read_dir_utf8() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error).into()),
+    };
+    let mut notes = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.into_path();
+        if path.extension() == Some("json") && !path.with_extension("partial").exists() {
+            notes.push(path);
+        }
+    }
+    Ok(notes)
+}
+
+fn hashed(note: &Utf8Path) -> Option<Digest> {
+    let note: Option<Note> = durable::read_json(note, SCHEMA).ok().flatten();
+    note?.hashed
+}
+
+/// What the archive of this place turned out to hash to, if its bytes are here still.
+pub(super) fn fetched(bins: &Utf8Path, place: Digest) -> Option<Digest> {
+    let digest = hashed(&note_of(&partial_of(bins, place)))?;
+    let partial = partial_of(bins, digest);
+    let note: Note = durable::read_json(&note_of(&partial), SCHEMA).ok()??;
+    let length = partial.metadata().ok()?.len();
+    (note.total == Some(length)).then_some(digest)
+}
+
+fn partial_of(bins: &Utf8Path, digest: Digest) -> Utf8PathBuf {
+    folder(bins).join(format!("{digest}.partial"))
 }

@@ -8,6 +8,7 @@ mod tests;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -76,6 +77,12 @@ pub enum CheckError {
         /// The file's name.
         program: String,
     },
+    /// Nobody waits for it any more.
+    #[error("`{program} --version` was given up")]
+    GivenUp {
+        /// The file's name.
+        program: String,
+    },
     /// It ended badly, which mostly means that a library is missing or the system is too old.
     #[error("`{program} --version` failed ({status}): {said}")]
     Failed {
@@ -127,7 +134,10 @@ impl CheckError {
                 None => Self::OF_THE_SYSTEM.to_owned(),
             },
             Self::CannotRun { .. } => Self::OF_THE_SYSTEM.to_owned(),
-            Self::Endless { .. } | Self::OtherBuild { .. } | Self::NoNumber { .. } => return None,
+            Self::Endless { .. }
+            | Self::GivenUp { .. }
+            | Self::OtherBuild { .. }
+            | Self::NoNumber { .. } => return None,
         })
     }
 
@@ -198,9 +208,10 @@ pub(super) fn version(
     program: &Utf8Path,
     build: &BuildName,
     strict: bool,
+    given_up: &AtomicBool,
 ) -> Result<Option<String>, CheckError> {
     let name = program.file_name().unwrap_or_default().to_owned();
-    let said = run(program, &name)?;
+    let said = run(program, &name, given_up)?;
     let Some(wanted) = build.tag() else {
         return Ok(None);
     };
@@ -244,11 +255,13 @@ fn reported(said: &str) -> Option<u32> {
         .then(|| digits(number))?
 }
 
-fn run(program: &Utf8Path, name: &str) -> Result<String, CheckError> {
+fn run(program: &Utf8Path, name: &str, given_up: &AtomicBool) -> Result<String, CheckError> {
     let cannot = |source| CheckError::CannotRun {
         program: name.to_owned(),
         source,
     };
+    // From its own folder, to which a relative path would be relative.
+    let program = &camino::absolute_utf8(program).map_err(cannot)?;
     let folder = program.parent().unwrap_or(Utf8Path::new("."));
     // Into a file: a pipe would have to be read while waiting, and a child of it could keep it open.
     let output = tempfile::tempfile().map_err(cannot)?;
@@ -286,12 +299,16 @@ fn run(program: &Utf8Path, name: &str) -> Result<String, CheckError> {
         if let Some(status) = child.try_wait().map_err(cannot)? {
             break status;
         }
-        if started.elapsed() > PATIENCE {
+        let is_given_up = given_up.load(Ordering::Relaxed);
+        if is_given_up || started.elapsed() > PATIENCE {
             // It may end by itself in this very moment; either way it is gone after `wait`.
             let _ = child.kill();
             let _ = child.wait();
-            return Err(CheckError::Endless {
-                program: name.to_owned(),
+            let program = name.to_owned();
+            return Err(if is_given_up {
+                CheckError::GivenUp { program }
+            } else {
+                CheckError::Endless { program }
             });
         }
         std::thread::sleep(LOOK);

@@ -5,12 +5,12 @@
 
 use camino::Utf8Path;
 
-use super::InstallError;
+use super::{Files, InstallError};
 use crate::instance::BinaryId;
 use crate::registry::{Entry, REFERENCE, Registry};
 
-/// What is wrong with a build: what was written down, or that a program or library of it is gone.
-/// Reads no file.
+/// What is wrong with a build: what was written down, or that a file or link of it is gone.
+/// Reads no file but their list.
 pub fn damage(bins: &Utf8Path, entry: &Entry) -> Option<String> {
     if entry.damage.is_some() {
         return entry.damage.clone();
@@ -29,10 +29,18 @@ pub fn damage(bins: &Utf8Path, entry: &Entry) -> Option<String> {
     }
     // What other programs have listed need not be relative to the folder.
     entry.files_sha256?;
-    let missing = entry
-        .executables
-        .iter()
-        .find(|name| !folder.join(name).is_file())?;
+    let (files, _) = match Files::load(bins, entry) {
+        Ok(list) => list?,
+        Err(error) => return Some(error.to_string()),
+    };
+    // What lies elsewhere is its owner's to build anew; its programs and libraries have to be there.
+    let names: Vec<&String> = if entry.is_referenced() {
+        entry.executables.iter().collect()
+    } else {
+        files.files.keys().chain(files.links.keys()).collect()
+    };
+    let is_gone = |name: &&&String| folder.join(name.as_str()).symlink_metadata().is_err();
+    let missing = names.iter().find(is_gone)?;
     Some(format!("`{missing}` is missing"))
 }
 

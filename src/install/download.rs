@@ -164,6 +164,7 @@ impl<'a, S: ReleaseSource> Download<'a, S> {
                 name: self.archive.name.clone(),
                 received: at,
                 expected,
+                kept: stream.validator.is_some(),
                 source: Some(broke),
             };
             let Some(pause) = pause else {

@@ -68,6 +68,8 @@ pub enum InstallError {
         received: u64,
         /// Bytes that should have come, where known.
         expected: Option<u64>,
+        /// Whether the next attempt goes on from there.
+        kept: bool,
         /// What the connection said, if it said anything.
         source: Option<io::Error>,
     },
@@ -93,6 +95,17 @@ pub enum InstallError {
         /// What came.
         received: Digest,
     },
+    /// The file that lies here in its place is another one.
+    #[error("`{path}` cannot be used")]
+    OtherFile {
+        /// The file.
+        path: Utf8PathBuf,
+        /// How that was seen.
+        source: Box<InstallError>,
+    },
+    /// It was given up, because nobody waits for it any more.
+    #[error("the install was given up")]
+    GivenUp,
     /// It is the right file, and cannot be used.
     #[error("cannot unpack `{name}`")]
     Archive {
@@ -213,6 +226,24 @@ impl InstallError {
         }
     }
 
+    /// The same, of a file that lies here.
+    pub(super) fn of_file(self, path: &Utf8Path) -> Self {
+        Self::OtherFile {
+            path: path.to_owned(),
+            source: Box::new(self),
+        }
+    }
+
+    /// Whether nothing is wrong but that the folder of builds cannot be written to.
+    pub fn cannot_write(&self) -> bool {
+        matches!(
+            self,
+            Self::Write { .. }
+                | Self::File(FileError::Write { .. })
+                | Self::Registry(RegistryError::File(FileError::Write { .. }))
+        )
+    }
+
     /// Whether nothing is wrong but that the release source is out of reach.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::NotOpened { source, .. } if source.is_transient())
@@ -228,8 +259,12 @@ impl InstallError {
             Self::Unsteady { .. } => Some("run it again in a few minutes".to_owned()),
             Self::Registry(error) => error.hint(),
             Self::File(error) => error.hint(),
-            Self::Cut { .. } => Some(
+            Self::Cut { kept: true, .. } => Some(
                 "run it again: what has come is kept in `bins/.cache`, and it goes on from there"
+                    .to_owned(),
+            ),
+            Self::Cut { .. } => Some(
+                "run it again; the source does not say what would tell a later rest from another file, so it begins at the first byte"
                     .to_owned(),
             ),
             Self::Keep { source, .. }
@@ -244,13 +279,16 @@ impl InstallError {
                 "a proxy or mirror may have changed it, or the release was replaced after it was locked; pin another build, or compare with the release's own page"
                     .to_owned(),
             ),
+            Self::OtherFile { path, .. } => {
+                Some(format!("put the right file at `{path}`, or remove it"))
+            }
             Self::Archive { source: ArchiveError::MangledLinks { .. }, .. } => {
                 Some("pin another build; b9163 and those after b9169 are whole".to_owned())
             }
             Self::Check(error) => error.hint(),
-            Self::NoSpace { .. } | Self::DiskFull { .. } | Self::Keep { .. } => {
-                Some("`llama-orch binary prune` removes builds nothing uses".to_owned())
-            }
+            Self::NoSpace { .. } | Self::DiskFull { .. } | Self::Keep { .. } => Some(
+                "make room there; `llama-orch binary prune` removes builds nothing uses".to_owned(),
+            ),
             Self::Occupied { path } => {
                 Some(format!("move `{path}` away, or pin another `binary_id`"))
             }
@@ -272,6 +310,7 @@ impl InstallError {
             | Self::Write { .. }
             | Self::OutsideBins(_)
             | Self::Abandoned { .. }
+            | Self::GivenUp
             | Self::Stopped { .. } => None,
         }
     }
@@ -282,12 +321,14 @@ impl InstallError {
             Self::NotOpened { source, .. } => source.is_transient(),
             Self::Cut { .. }
             | Self::Unsteady { .. }
+            | Self::GivenUp
             | Self::Registry(RegistryError::Busy { .. })
             | Self::Stopped { .. } => true,
             Self::NothingToFetch
             | Self::UnknownKind { .. }
             | Self::OtherSize { .. }
             | Self::OtherBytes { .. }
+            | Self::OtherFile { .. }
             | Self::Archive { .. }
             | Self::NoServer { .. }
             | Self::SeveralServers { .. }

@@ -4,10 +4,11 @@
 use camino::Utf8Path;
 use tokio::sync::Semaphore;
 
-use super::cache::Partial;
+use super::cache::{self, Partial};
 use super::receive::Reception;
-use super::{InstallError, OnProgress, Progress, ignore_in_git};
-use crate::desired::{ArchiveOrigin, WantedArchive};
+use super::{InstallError, OnProgress, Progress, check_room, damage, ignore_in_git};
+use crate::desired::{ArchiveOrigin, WantedArchive, room_of};
+use crate::registry::{Entry, Registry};
 use crate::release::Digest;
 use crate::release::source::ReleaseSource;
 
@@ -47,7 +48,17 @@ pub async fn fetch_unverified<S: ReleaseSource>(
         ArchiveOrigin::Release(_) => source.location(&archive),
     };
     archive.digest = Digest::of(&location);
+    if let Some(digest) = known(bins, &location)? {
+        return Ok(digest);
+    }
+    if let Some(needed) = request.size {
+        check_room(bins, room_of(needed))?;
+    }
     let mut partial = Partial::enter(bins, archive.digest, || progress(Progress::Waiting)).await?;
+    // Another process may have fetched it meanwhile.
+    if let Some(digest) = known(bins, &location)? {
+        return Ok(digest);
+    }
     let reception = Reception {
         source,
         bins,
@@ -61,9 +72,26 @@ pub async fn fetch_unverified<S: ReleaseSource>(
         on_pause: &|pause| progress(Progress::Pausing(pause)),
     };
     let arrived = reception.arrive(&archive, None, &mut partial).await?;
-    match arrived.file {
-        Some(_) => partial.remove()?,
-        None => partial.rename(bins, arrived.digest)?,
+    if arrived.file.is_some() {
+        partial.remove()?;
+    } else {
+        let waiting = || progress(Progress::Waiting);
+        let there = Partial::enter(bins, arrived.digest, waiting).await?;
+        partial.rename(there, request.name, arrived.digest)?;
     }
     Ok(arrived.digest)
+}
+
+/// What the archive at this place hashed to when it was fetched before: it is installed, or its
+/// bytes are here still.
+fn known(bins: &Utf8Path, location: &str) -> Result<Option<Digest>, InstallError> {
+    let registry = Registry::load(bins)?;
+    let installed = registry.entries().iter().find(|entry| {
+        entry.unverified
+            && entry.download_url.as_deref() == Some(location)
+            && damage(bins, entry).is_none()
+    });
+    Ok(installed
+        .and_then(Entry::digest)
+        .or_else(|| cache::fetched(bins, Digest::of(location))))
 }

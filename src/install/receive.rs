@@ -21,8 +21,8 @@ use super::archive::{ArchiveError, Unpacked};
 use super::cache::{self, Partial};
 use super::download::{Brought, Download, OnPause, Stream};
 use super::staging::{self, Staging};
-use super::{InstallError, blocking};
-use crate::desired::WantedArchive;
+use super::{InstallError, blocking, check_room};
+use crate::desired::{WantedArchive, room_of};
 use crate::kill_point;
 use crate::release::source::{Opened, ReleaseSource};
 use crate::release::{Archive, Digest};
@@ -168,8 +168,14 @@ impl<S: ReleaseSource> Reception<'_, S> {
             }
             match brought {
                 Ok(Brought::All) => {
+                    let digest = match (digest, &file) {
+                        (Err(error @ InstallError::OtherSize { .. }), Some(path)) => {
+                            return Err(error.of_file(path));
+                        }
+                        (digest, _) => digest?,
+                    };
                     return Ok(Arrived {
-                        digest: digest?,
+                        digest,
                         content,
                         resumed,
                         file,
@@ -206,6 +212,9 @@ impl<S: ReleaseSource> Reception<'_, S> {
     ) -> Result<Intake, InstallError> {
         let opened = match anew {
             Some(opened) => opened,
+            None if let Some(given) = self.source.at_hand(archive) => {
+                return Ok(Intake::File(given));
+            }
             None if partial.is_complete(archive.size)? => return Ok(Intake::Partial),
             None => {
                 if let Some(given) = place.filter(|path| path.is_file()) {
@@ -232,6 +241,9 @@ impl<S: ReleaseSource> Reception<'_, S> {
                 expected,
                 found,
             });
+        }
+        if let (None, Some(total)) = (archive.size, total) {
+            check_room(self.bins, room_of(total).saturating_sub(from))?;
         }
         if from == 0 || from != partial.length()? {
             partial.clear()?;
@@ -265,15 +277,22 @@ impl Received {
     fn verify(self) -> Result<Verified, InstallError> {
         let Self { archive, arrived } = self;
         if arrived.digest != archive.digest {
-            return Err(InstallError::OtherBytes {
-                name: arrived.file.map_or(archive.name, Utf8PathBuf::into_string),
+            let error = InstallError::OtherBytes {
+                name: archive.name,
                 expected: archive.digest,
                 received: arrived.digest,
+            };
+            return Err(match &arrived.file {
+                Some(path) => error.of_file(path),
+                None => error,
             });
         }
         match arrived.content.and_then(Content::unpacked) {
             Ok(unpacked) => Ok(Verified { archive, unpacked }),
-            Err(error) => Err(unusable(&archive, error)),
+            Err(error) => Err(match (unusable(&archive, error), &arrived.file) {
+                (error @ InstallError::Archive { .. }, Some(path)) => error.of_file(path),
+                (error, _) => error,
+            }),
         }
     }
 }

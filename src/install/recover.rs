@@ -66,7 +66,14 @@ pub fn recover(bins: &Utf8Path) -> Result<Recovered, InstallError> {
     let registry = Registry::load(bins)?;
     // A build that is damaged may be on its way once more.
     let is_whole = |entry: &Entry| damage(bins, entry).is_none();
-    cache::tidy(bins, |digest| registry.of_digest(digest).any(is_whole))?;
+    let has = |entry: &Entry, digest| {
+        let mut companions = entry.companions.iter();
+        entry.digest() == Some(digest) || companions.any(|one| one.sha256 == digest)
+    };
+    cache::tidy(bins, |digest| {
+        let mut entries = registry.entries().iter();
+        entries.any(|entry| has(entry, digest) && is_whole(entry))
+    })?;
     Ok(recovered)
 }
 

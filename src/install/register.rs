@@ -10,6 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::sync::atomic::AtomicBool;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -369,7 +370,9 @@ fn run(
     let Some(program) = check::program(root) else {
         return Err(RegisterError::NoServer(root.to_owned()).into());
     };
-    Ok(check::version(&program, request.version, false)?
-        .into_iter()
-        .collect())
+    Ok(
+        check::version(&program, request.version, false, &AtomicBool::new(false))?
+            .into_iter()
+            .collect(),
+    )
 }

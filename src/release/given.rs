@@ -51,6 +51,10 @@ impl<S: ReleaseSource> ReleaseSource for Given<'_, S> {
         }
     }
 
+    fn at_hand(&self, archive: &WantedArchive) -> Option<Utf8PathBuf> {
+        self.file(archive).cloned()
+    }
+
     fn patience(&self) -> Patience {
         self.otherwise.patience()
     }

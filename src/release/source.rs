@@ -40,6 +40,11 @@ pub trait ReleaseSource: Send + Sync {
         resume: Option<&Resume>,
     ) -> impl Future<Output = Result<Opened, SourceError>> + Send;
 
+    /// The archive as a person has handed it over, which goes before everything else.
+    fn at_hand(&self, _archive: &WantedArchive) -> Option<Utf8PathBuf> {
+        None
+    }
+
     /// How patient this source is with the network.
     fn patience(&self) -> Patience {
         Patience::default()

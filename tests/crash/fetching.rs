@@ -32,6 +32,11 @@ struct Fetching {
 
 impl Fetching {
     fn new() -> Self {
+        Self::from(true)
+    }
+
+    /// With a server that says what tells an archive from another one, or does not.
+    fn from(with_validator: bool) -> Self {
         let sandbox = Sandbox::new();
         let server = FaultServer::start();
         let name = Sandbox::archive(1001);
@@ -49,7 +54,11 @@ impl Fetching {
             release.to_string().into_bytes(),
         );
         let path = format!("/mirror/releases/download/b1001/{name}");
-        server.put(&path, archive);
+        if with_validator {
+            server.put(&path, archive);
+        } else {
+            server.put_as(&path, archive, None);
+        }
         let (api, mirror) = (server.url("/api"), server.url("/mirror"));
         sandbox.edit(
             "{ directory: releases }",
@@ -111,6 +120,19 @@ fn a_download_killed_anywhere_is_finished_without_fetching_a_byte_twice() {
     for place in PLACES {
         let fetching = Fetching::new();
         fetching.dawdle();
+        fetching
+            .sandbox
+            .run_until(place, &["apply"])
+            .assert_killed(place);
+        fetching.finish(place);
+    }
+}
+
+/// Where all of it has come, there is nothing that a validator would be needed for.
+#[test]
+fn an_archive_that_has_come_is_not_fetched_again_though_nothing_tells_it_from_others() {
+    for place in &PLACES[1..] {
+        let fetching = Fetching::from(false);
         fetching
             .sandbox
             .run_until(place, &["apply"])

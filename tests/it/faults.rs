@@ -14,7 +14,7 @@ use flate2::write::GzEncoder;
 use llama_orch::desired::{ArchiveOrigin, WantedArchive, WantedBinary};
 use llama_orch::install::{
     FetchRequest, InstallError, InstallRequest, Installed, Outcome, Progress, cache,
-    fetch_unverified, install,
+    fetch_unverified, install, recover,
 };
 use llama_orch::instance::BinaryId;
 use llama_orch::manifest::Source;
@@ -518,6 +518,79 @@ fn without_a_strong_validator_nothing_is_gone_on_from() {
 }
 
 #[test]
+fn without_an_etag_the_time_of_the_last_change_will_do() {
+    let world = World::new();
+    let (old, new) = (
+        "Mon, 02 Nov 2026 10:00:00 GMT",
+        "Tue, 03 Nov 2026 10:00:00 GMT",
+    );
+    let refused = || Fault::Status(404, Vec::new());
+    world
+        .server
+        .put_dated(&world.path, world.archive.clone(), old);
+    world
+        .server
+        .fail(&world.path, &[Fault::Cut(5_000), refused()]);
+    world.install().expect_err("cut");
+    world
+        .server
+        .fail(&world.path, &[Fault::Cut(5_000), refused()]);
+    world.install().expect_err("cut again, further on");
+    let last = world.server.asked().pop().expect("asked");
+    assert_eq!(last.range.as_deref(), Some("bytes=10000-"));
+    assert_eq!(last.if_range.as_deref(), Some(old));
+    // Touched since: the rest may belong to something else.
+    world
+        .server
+        .put_dated(&world.path, world.archive.clone(), new);
+    world.server.sent();
+    world.assert_installed("changed");
+    assert_eq!(world.server.sent(), world.archive.len() as u64);
+}
+
+#[test]
+fn two_builds_that_share_a_runtime_fetch_it_once_between_them() {
+    let world = World::with_companion();
+    let mut other = world.binary.clone();
+    other.id = BinaryId::new(uuid::Uuid::new_v4());
+    other.build = Tag::new(BUILD + 1).into();
+    let archive = release(BUILD + 1);
+    let name = world.binary.archives[0].name.replace("b9001", "b9002");
+    let path = format!("/mirror/releases/download/b{}/{name}", BUILD + 1);
+    world.server.put(&path, archive.clone());
+    other.archives[0] = WantedArchive {
+        name,
+        size: Some(archive.len() as u64),
+        digest: Digest::of(&archive),
+        origin: ArchiveOrigin::Release(Tag::new(BUILD + 1)),
+    };
+    let slow = Fault::Slow(50_000, Duration::from_millis(20));
+    world.server.fail(&world.path, &[slow]);
+    std::thread::scope(|scope| {
+        for binary in [&world.binary, &other] {
+            let world = &world;
+            scope.spawn(move || {
+                let host = Host::detect();
+                let request = InstallRequest {
+                    binary,
+                    bins: &world.bins,
+                    host: host.as_ref(),
+                    official: true,
+                    slots: &Semaphore::new(3),
+                    unverified: false,
+                };
+                let installed = runtime().block_on(install(&request, &world.source(), &|_| ()));
+                installed.expect("installed");
+            });
+        }
+    });
+    let asked = world.server.asked();
+    let of_runtime = asked.iter().filter(|asked| asked.path == world.path);
+    assert_eq!(of_runtime.count(), 1, "{asked:?}");
+    world.assert_whole("both");
+}
+
+#[test]
 fn a_pause_is_told_with_its_reason_and_its_time() {
     let world = World::new();
     let limit = Fault::Status(429, vec![("Retry-After", "1".into())]);
@@ -546,7 +619,7 @@ fn a_file_put_into_the_cache_by_hand_is_read_in_place_of_a_download() {
     let place = cache.join(&world.binary.archives[0].name);
     std::fs::write(&place, b"something else").expect("written");
     let error = world.install().expect_err("another size");
-    assert!(error.to_string().contains("were published"), "{error}");
+    assert!(error.to_string().contains(place.as_str()), "{error}");
     std::fs::write(&place, &world.archive).expect("written");
     world.install().expect("installed");
     assert!(world.server.asked().is_empty());
@@ -591,10 +664,33 @@ fn an_archive_without_a_digest_is_fetched_once_and_then_held_to_what_it_was() {
         slots: &Semaphore::new(1),
     };
     let source = world.source();
-    let fetched = runtime().block_on(fetch_unverified(&request, &source, &|_| ()));
-    assert_eq!(fetched.expect("fetched"), wanted.digest);
+    let fetch = || {
+        let fetched = runtime().block_on(fetch_unverified(&request, &source, &|_| ()));
+        assert_eq!(fetched.expect("fetched"), wanted.digest);
+    };
+    fetch();
     world.server.asked();
-    world.assert_installed("what was fetched");
+    // As after a crash: what was fetched is known by where it lay.
+    recover(&world.bins).expect("looked");
+    fetch();
+    let binary = WantedBinary {
+        archives: vec![wanted.clone()],
+        ..world.binary.clone()
+    };
+    let host = Host::detect();
+    let install_request = InstallRequest {
+        binary: &binary,
+        bins: &world.bins,
+        host: host.as_ref(),
+        official: true,
+        slots: &Semaphore::new(1),
+        unverified: true,
+    };
+    let installed = runtime().block_on(install(&install_request, &source, &|_| ()));
+    assert!(installed.expect("installed").entry.unverified);
+    recover(&world.bins).expect("looked");
+    world.assert_whole("what was fetched");
+    fetch();
     assert!(world.server.asked().is_empty(), "nothing is fetched twice");
 }
 

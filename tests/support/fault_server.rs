@@ -59,6 +59,7 @@ pub(crate) struct Asked {
 struct Served {
     body: Arc<Vec<u8>>,
     etag: Option<String>,
+    modified: Option<String>,
 }
 
 #[derive(Default)]
@@ -124,9 +125,19 @@ impl FaultServer {
 
     /// Serves a body with this `ETag`, or none.
     pub(crate) fn put_as(&self, path: &str, body: Vec<u8>, etag: Option<String>) {
+        self.serve(path, body, etag, None);
+    }
+
+    /// Serves a body with the time of its last change and no `ETag`.
+    pub(crate) fn put_dated(&self, path: &str, body: Vec<u8>, modified: &str) {
+        self.serve(path, body, None, Some(modified.to_owned()));
+    }
+
+    fn serve(&self, path: &str, body: Vec<u8>, etag: Option<String>, modified: Option<String>) {
         let served = Served {
             body: Arc::new(body),
             etag,
+            modified,
         };
         lock(&self.shared).files.insert(path.to_owned(), served);
     }
@@ -241,7 +252,7 @@ fn send(
         .filter(|_| {
             headers
                 .get("if-range")
-                .is_none_or(|tag| Some(tag) == served.etag.as_ref())
+                .is_none_or(|tag| Some(tag) == served.etag.as_ref().or(served.modified.as_ref()))
         })
         .filter(|_| *fault != Fault::IgnoredRange);
     let (status, from, range) = match asked {
@@ -282,34 +293,33 @@ fn send(
         stream,
         "HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nAccept-Ranges: bytes\r\n"
     )?;
-    if let Some(etag) = &served.etag {
-        write!(stream, "ETag: {etag}\r\n")?;
-    }
-    if let Some(range) = range {
-        write!(stream, "Content-Range: {range}\r\n")?;
+    for (name, value) in [
+        ("ETag", &served.etag),
+        ("Last-Modified", &served.modified),
+        ("Content-Range", &range),
+    ] {
+        if let Some(value) = value {
+            write!(stream, "{name}: {value}\r\n")?;
+        }
     }
     write!(stream, "Connection: close\r\n\r\n")?;
     let count = |bytes: usize| lock(shared).sent += bytes as u64;
     match *fault {
-        Fault::Cut(after) => {
-            let part = &body[..after.min(body.len())];
-            count(part.len());
-            stream.write_all(part)
-        }
-        Fault::Reset(after) => {
+        Fault::Cut(after) | Fault::Reset(after) | Fault::Stall(after) => {
             let part = &body[..after.min(body.len())];
             count(part.len());
             stream.write_all(part)?;
-            rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO))?;
-            Ok(())
-        }
-        Fault::Stall(after) => {
-            let part = &body[..after.min(body.len())];
-            count(part.len());
-            stream.write_all(part)?;
-            let mut state = lock(shared);
-            while !state.ending {
-                state = shared.ended.wait(state).expect("no panic");
+            match fault {
+                Fault::Reset(_) => {
+                    rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO))?;
+                }
+                Fault::Stall(_) => {
+                    let mut state = lock(shared);
+                    while !state.ending {
+                        state = shared.ended.wait(state).expect("no panic");
+                    }
+                }
+                _ => {}
             }
             Ok(())
         }

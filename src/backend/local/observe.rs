@@ -65,7 +65,14 @@ impl Local {
     }
 
     fn free_disk(&self) -> Seen<u64> {
-        match rustix::fs::statvfs(self.root.path().as_std_path()) {
+        // It may be a file system of its own.
+        let bins = self.root.bins();
+        let folder = if bins.is_dir() {
+            bins.as_std_path()
+        } else {
+            self.root.path().as_std_path()
+        };
+        match rustix::fs::statvfs(folder) {
             Ok(stat) => Seen::Known(stat.f_bavail.saturating_mul(stat.f_frsize)),
             Err(errno) => Seen::Unknown(Unseen(format!("cannot ask for free space: {errno}"))),
         }

@@ -127,13 +127,18 @@ impl Job<'_> {
         let done = install::install(&request, &self.given(), &told).await;
         match done {
             Ok(done) => {
+                let there = if done.entry.version == binary.build.as_str() {
+                    "is installed already".to_owned()
+                } else {
+                    format!("is installed already, as {}", done.entry.version)
+                };
                 let rest = match done.outcome {
-                    Outcome::Installed => "installed",
-                    Outcome::Present => "is installed already",
-                    Outcome::Aliased => "is installed already, and answers to this id as well now",
+                    Outcome::Installed => "installed".to_owned(),
+                    Outcome::Present => there,
+                    Outcome::Aliased => format!("{there}, and answers to this id as well now"),
                 };
                 self.screen
-                    .end(bar, text::done("install", &subject, rest), false);
+                    .end(bar, text::done("install", &subject, &rest), false);
                 Ok(done)
             }
             Err(error) => {
@@ -261,6 +266,12 @@ impl Job<'_> {
             let name = path.file_name().unwrap_or_default();
             names.contains(&name)
         };
+        if let Some(path) = self.args.from_file.iter().find(|path| !path.is_file()) {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("there is no file `{path}`"),
+            ));
+        }
         match self.args.from_file.iter().find(|path| !is_known(path)) {
             // Where it is here already, nothing is read at all.
             Some(path) if !names.is_empty() => {
@@ -276,6 +287,8 @@ impl Job<'_> {
     fn failed(&self, error: &InstallError) -> Failure {
         let kind = if error.is_unreachable() {
             Kind::Unreachable
+        } else if error.cannot_write() {
+            Kind::CannotWrite
         } else {
             Kind::Failed
         };
@@ -293,6 +306,12 @@ impl Job<'_> {
                 "say what it is with `--sha256 HEX`, or take it as it comes with `--allow-unverified`"
                     .to_owned(),
             ),
+            Unanswered::Impossible { .. } if matches!(self.args.version, ReleaseRequest::Named(_)) => {
+                Some(
+                    "a VERSION is `stable`, `nightly`, a tag such as `b9553` or a release such as `v0.9.0`; with `--url` any name will do, and `llama-orch binary register` takes in a folder"
+                        .to_owned(),
+                )
+            }
             other => other.hint(),
         };
         self.failure(kind, why, hint)

@@ -126,7 +126,7 @@ fn refuse(uses: &Uses) -> Result<(), Failure> {
         let _ = write!(message, "\n  `{instance}`: {}", unknown.why);
     }
     Err(Failure::new(Kind::Failed, message)
-        .hint("`llama-orch binary remove` takes single builds away"))
+        .hint("resolve the pins first; until then `llama-orch binary remove --force` takes single builds away"))
 }
 
 /// What is cleared besides builds, as a line of the plan.

@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use llama_orch::install::{self, Outcome, RegisterRequest};
 use llama_orch::instance::BinaryId;
+use llama_orch::manifest::ReleaseRequest;
 use llama_orch::release::host::Host;
 use llama_orch::release::{BuildName, Variant};
 
@@ -38,6 +39,19 @@ pub(crate) struct RegisterArgs {
 }
 
 pub(crate) fn run(global: &Global, args: &RegisterArgs, ui: &Ui) -> Result<u8, Failure> {
+    let request = args.version.as_str().parse();
+    if let Ok(
+        request @ (ReleaseRequest::Stable
+        | ReleaseRequest::Nightly
+        | ReleaseRequest::Version(_)
+        | ReleaseRequest::Tag(_)),
+    ) = request
+    {
+        let message = format!("`{request}` means a release of llama.cpp");
+        return Err(Failure::new(Kind::Usage, message).hint(format!(
+            "call it something of its own, such as `own-{request}`"
+        )));
+    }
     let root = global.writable_root()?;
     if root.bins().is_dir() {
         install::recover(&root.bins())?;

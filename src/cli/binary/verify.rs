@@ -66,7 +66,9 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Fai
     }
     let damaged = verified.count(VerifiedState::Damaged);
     if damaged > 0 {
-        ui.hint("`llama-orch apply` installs what is damaged and pinned again, under the same id");
+        ui.hint(
+            "`llama-orch apply` installs what is damaged and pinned again, under the same id; `llama-orch binary register` takes in again what was registered, and `llama-orch binary remove` takes away what nobody needs",
+        );
     }
     let unreadable = verified.count(VerifiedState::Unreadable);
     Ok(u8::from(damaged > 0 || unreadable > 0))

@@ -169,6 +169,7 @@ impl Feed {
                         name: self.name,
                         received,
                         expected: self.expected,
+                        kept: false,
                         source: None,
                     });
                 }

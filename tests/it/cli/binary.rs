@@ -399,7 +399,7 @@ fn prune_does_not_touch_a_build_while_a_pin_is_not_resolved() {
     --- stderr
     error: nothing is pruned, since it cannot be told which builds are in use
       `on-1002`: its pin is not resolved; see `llama-orch plan`
-    hint: `llama-orch binary remove` takes single builds away
+    hint: resolve the pins first; until then `llama-orch binary remove --force` takes single builds away
     ");
     assert_eq!(installed(&sandbox), ["b1001", "b1002"]);
 }

@@ -279,7 +279,7 @@ fn what_cannot_be_had_is_refused() {
     --- stderr
     error: cannot install mine
       caused by: no build is registered as `mine`
-    hint: a `version` is `stable`, `nightly`, a tag such as `b9553`, a release such as `v0.9.0`, or the name of a build that `llama-orch binary register` took in; with a `source_url` and a `sha256` it is fetched from there
+    hint: a VERSION is `stable`, `nightly`, a tag such as `b9553` or a release such as `v0.9.0`; with `--url` any name will do, and `llama-orch binary register` takes in a folder
     ");
     sandbox.run(&["binary", "install"]).assert_code(64);
     sandbox

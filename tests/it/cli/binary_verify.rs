@@ -51,7 +51,7 @@ fn each_difference_is_named_and_apply_mends_it_under_the_same_id() {
                  `libextra.so` was added
             ok  [ID]  b1002 [CPU]           3 files, [SIZE]
     --- stderr
-    hint: `llama-orch apply` installs what is damaged and pinned again, under the same id
+    hint: `llama-orch apply` installs what is damaged and pinned again, under the same id; `llama-orch binary register` takes in again what was registered, and `llama-orch binary remove` takes away what nobody needs
     ");
     assert_snapshot!(sandbox.run(&["binary", "list"]), @r"
     exit code 0

@@ -73,7 +73,7 @@ fn too_little_room_is_known_before_the_first_byte() {
              ... install  b1003 [CPU]
         error: cannot install b1003
           caused by: `[ROOT]/bins` has [SIZE] free, and about [SIZE] are needed
-        hint: `llama-orch binary prune` removes builds nothing uses
+        hint: make room there; `llama-orch binary prune` removes builds nothing uses
         ");
     }
 }
@@ -94,7 +94,7 @@ fn a_disk_that_fills_up_in_the_middle_says_so_and_keeps_nothing_half_done() {
         error: cannot install b1003
           caused by: the disk is full: cannot write `[ROOT]/bins/.staging/[SHA256]/0/llama-b1003/data.bin`
           caused by: No space left on device (os error 28)
-        hint: `llama-orch binary prune` removes builds nothing uses
+        hint: make room there; `llama-orch binary prune` removes builds nothing uses
         ");
     }
 }
