@@ -273,6 +273,7 @@ fn alone(arguments: &[String]) {
             official: true,
             slots: &Semaphore::new(3),
             unverified: false,
+            minted: false,
         };
         let installed = if let Some(folder) = source.strip_prefix("file:") {
             let source = Directory::new(folder.into(), Network::default());

@@ -92,6 +92,9 @@ pub struct InstallRequest<'a> {
     pub slots: &'a Semaphore,
     /// Whether nobody but the archive itself said what it must hash to, which is written down.
     pub unverified: bool,
+    /// Whether its id was made up for this install: where the same bits are here under another id,
+    /// nobody needs them under this one as well.
+    pub minted: bool,
 }
 
 /// What an install is doing.

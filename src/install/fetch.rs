@@ -48,7 +48,16 @@ pub async fn fetch_unverified<S: ReleaseSource>(
         ArchiveOrigin::Release(_) => source.location(&archive),
     };
     archive.digest = Digest::of(&location);
-    if let Some(digest) = known(bins, &location)? {
+    // A file at hand may be another one than the last time, and costs nothing to look at.
+    let is_at_hand = source.at_hand(&archive).is_some();
+    let known = || {
+        if is_at_hand {
+            Ok(None)
+        } else {
+            known(bins, &location)
+        }
+    };
+    if let Some(digest) = known()? {
         return Ok(digest);
     }
     if let Some(needed) = request.size {
@@ -56,7 +65,7 @@ pub async fn fetch_unverified<S: ReleaseSource>(
     }
     let mut partial = Partial::enter(bins, archive.digest, || progress(Progress::Waiting)).await?;
     // Another process may have fetched it meanwhile.
-    if let Some(digest) = known(bins, &location)? {
+    if let Some(digest) = known()? {
         return Ok(digest);
     }
     let reception = Reception {

@@ -47,6 +47,9 @@ pub(super) fn present(request: &InstallRequest<'_>) -> Result<Option<Installed>,
         if !is_whole(bins, entry, binary) {
             continue;
         }
+        if request.minted {
+            return Ok(found(Outcome::Present, entry));
+        }
         let id = entry.id;
         let aliased = Registry::update(bins, |registry| {
             registry.add_alias(id, binary.id);

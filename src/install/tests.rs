@@ -82,6 +82,7 @@ impl Sandbox {
             official: true,
             slots: &Semaphore::new(1),
             unverified: false,
+            minted: false,
         };
         runtime().block_on(install(&request, source, progress))
     }
@@ -766,6 +767,7 @@ fn an_install_that_is_given_up_leaves_what_it_can_go_on_from() {
         official: true,
         slots: &Semaphore::new(1),
         unverified: false,
+        minted: false,
     };
     let stalled = Wire {
         ending: Ending::Silence,

@@ -136,6 +136,7 @@ impl World {
             official: true,
             slots: &Semaphore::new(3),
             unverified: false,
+            minted: false,
         };
         runtime().block_on(install(&request, &self.source(), told))
     }
@@ -578,6 +579,7 @@ fn two_builds_that_share_a_runtime_fetch_it_once_between_them() {
                     official: true,
                     slots: &Semaphore::new(3),
                     unverified: false,
+                    minted: false,
                 };
                 let installed = runtime().block_on(install(&request, &world.source(), &|_| ()));
                 installed.expect("installed");
@@ -641,6 +643,7 @@ fn an_archive_at_hand_is_read_in_place_of_a_download_and_verified_like_one() {
             official: true,
             slots: &Semaphore::new(1),
             unverified: false,
+            minted: false,
         };
         let installed = runtime().block_on(install(&request, &given, &|_| ()));
         assert_eq!(installed.is_ok(), ends, "{installed:?}");
@@ -685,6 +688,7 @@ fn an_archive_without_a_digest_is_fetched_once_and_then_held_to_what_it_was() {
         official: true,
         slots: &Semaphore::new(1),
         unverified: true,
+        minted: false,
     };
     let installed = runtime().block_on(install(&install_request, &source, &|_| ()));
     assert!(installed.expect("installed").entry.unverified);
@@ -715,6 +719,7 @@ fn two_that_install_the_same_build_at_once_fetch_it_once_and_agree_on_its_id() {
                     official: true,
                     slots: &Semaphore::new(1),
                     unverified: false,
+                    minted: false,
                 };
                 let installed = runtime().block_on(install(&request, &world.source(), &|_| ()));
                 installed.expect("installed").entry.id

@@ -84,6 +84,7 @@ impl Local {
             official: self.official && from_release,
             slots: &self.slots,
             unverified: false,
+            minted: false,
         };
         let told = |told: install::Progress| match told {
             install::Progress::Receiving { bytes, total } => progress.received(bytes, total),

@@ -122,6 +122,7 @@ impl Job<'_> {
                     .all(|archive| is_release(&archive.origin)),
             slots: &self.slots,
             unverified,
+            minted: self.args.binary_id.is_none(),
         };
         let told = |progress| bar.install(&progress, self.screen);
         let done = install::install(&request, &self.given(), &told).await;

@@ -301,7 +301,7 @@ fn each_kind_of_refusal_says_what_it_is_and_what_helps() {
     `http://host/repos/ggml-org/llama.cpp/releases/tags/b11429` did not answer as an API does: EOF while parsing an object at line 1 column 1
       transient: false, hint: a login page or a proxy may have answered; check `source.api` in `orchestrator.yaml`
     cannot reach `http://host/repos/ggml-org/llama.cpp/releases/tags/b11429`
-      transient: true, hint: check the network and the proxy variables; `source.directory` and `source.mirror` in `orchestrator.yaml` work without GitHub
+      transient: true, hint: check the network and the proxy variables; `source.directory` in `orchestrator.yaml` needs no network, and a lock that covers the manifest needs no API
     "#));
 }
 

@@ -198,7 +198,7 @@ impl SourceError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { .. } => Some(
-                "check the network and the proxy variables; `source.directory` and `source.mirror` in `orchestrator.yaml` work without GitHub"
+                "check the network and the proxy variables; `source.directory` in `orchestrator.yaml` needs no network, and a lock that covers the manifest needs no API"
                     .to_owned(),
             ),
             Self::Offline { url, .. } => Some(format!(

@@ -253,7 +253,7 @@ fn without_a_source_it_says_where_to_put_the_file() {
     --- stderr
     error: cannot install b1001
       caused by: cannot reach `http://127.0.0.1:[PORT]/api/repos/ggml-org/llama.cpp/releases/tags/b1001`: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
-    hint: check the network and the proxy variables; `source.directory` and `source.mirror` in `orchestrator.yaml` work without GitHub
+    hint: check the network and the proxy variables; `source.directory` in `orchestrator.yaml` needs no network, and a lock that covers the manifest needs no API
     ");
 }
 

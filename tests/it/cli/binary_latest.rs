@@ -70,7 +70,7 @@ fn a_source_out_of_reach_is_an_exit_code_of_its_own() {
     --- stderr
     stable: cannot reach `http://127.0.0.1:[PORT]/api/repos/ggml-org/llama.cpp/releases/latest`: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
     nightly: cannot reach `http://127.0.0.1:[PORT]/api/repos/ggml-org/llama.cpp/releases`: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
-    hint: check the network and the proxy variables; `source.directory` and `source.mirror` in `orchestrator.yaml` work without GitHub
+    hint: check the network and the proxy variables; `source.directory` in `orchestrator.yaml` needs no network, and a lock that covers the manifest needs no API
     ");
     assert_snapshot!(sandbox.run(&["binary", "latest", "--offline"]), @r"
     exit code 69

@@ -177,7 +177,7 @@ fn a_source_out_of_reach_blocks_what_needs_it_and_nothing_else() {
 
     Plan: nothing to do; 1 blocked.
     --- stderr
-    hint: check the network and the proxy variables; `source.directory` and `source.mirror` in `orchestrator.yaml` work without GitHub
+    hint: check the network and the proxy variables; `source.directory` in `orchestrator.yaml` needs no network, and a lock that covers the manifest needs no API
     ");
     assert_eq!(sandbox.servers().len(), 1, "what runs goes on");
 }
