@@ -46,7 +46,7 @@ pub use download::Pause;
 pub use error::InstallError;
 pub use fetch::{FetchRequest, fetch_unverified};
 pub use files::{FileNote, Files, LinkNote};
-pub use recover::{Recovered, recover, uninstall};
+pub use recover::{Recovered, listed, recover, uninstall};
 pub use register::{RegisterError, RegisterRequest, register};
 pub use staging::is_being_installed;
 pub use verify::{Difference, OnBytes, Verification, verify};

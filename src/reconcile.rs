@@ -25,6 +25,7 @@ use crate::desired::WantedInstance;
 use crate::desired::argv::Salt;
 use crate::desired::resolve::{Answers, Known, Resolution, Resolved, Terms, resolve};
 use crate::durable::{self, FileError, FileLock};
+use crate::install;
 use crate::instance::InstanceName;
 use crate::kill_point;
 use crate::lock::{Lock, LockError};
@@ -148,7 +149,7 @@ impl Loaded {
             root: root.clone(),
             manifest,
             lock,
-            registry: Registry::load(&root.bins())?,
+            registry: install::listed(&root.bins())?,
             machine: Machine::load(root)?,
             host: Host::detect().ok_or(LoadError::UnknownHost)?,
         })

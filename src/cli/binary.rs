@@ -74,7 +74,7 @@ struct Stock {
 impl Stock {
     /// Looks. Asks nobody: what the lock does not cover is a use that cannot be told.
     fn of(root: &Root) -> Result<Self, Failure> {
-        let registry = Registry::load(&root.bins())?;
+        let registry = llama_orch::install::listed(&root.bins())?;
         let runtime = runtime()?;
         Ok(match Loaded::read(root) {
             Ok(loaded) => {

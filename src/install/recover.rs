@@ -46,17 +46,7 @@ pub fn recover(bins: &Utf8Path) -> Result<Recovered, InstallError> {
         source,
     };
     place::finish_swaps(bins).map_err(failed)?;
-    let mut found = Vec::new();
-    for entry in bins.read_dir_utf8().map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if let Ok(id) = entry.file_name().parse::<BinaryId>()
-            && entry.path().is_dir()
-        {
-            found.push((id, entry.path().to_owned()));
-        }
-    }
-    found.sort();
-    for (id, folder) in found {
+    for (id, folder) in folders(bins)? {
         if adopt(bins, id)?.is_some() {
             recovered.registered.push(id);
         } else if !known.iter().any(|home| bins.join(home) == folder) {
@@ -81,25 +71,14 @@ pub fn recover(bins: &Utf8Path) -> Result<Recovered, InstallError> {
 /// moved to there, also in place of an older entry. `None` when there is no such note, the registry
 /// knows it, or another build has the id.
 pub(super) fn adopt(bins: &Utf8Path, id: BinaryId) -> Result<Option<Entry>, InstallError> {
-    let note = bins.join(id.to_string()).join(METADATA);
-    let Some(text) = durable::read_text(&note)? else {
+    let Some(noted) = noted(bins, id)? else {
         return Ok(None);
     };
-    let Ok(noted) = serde_json::from_str::<Entry>(&text) else {
-        return Ok(None);
-    };
-    let is_news = |registry: &Registry| match registry.get(id) {
-        None => true,
-        Some(entry) => entry.id == id && entry.installed() < noted.installed(),
-    };
-    if noted.id != id
-        || noted.home() != Ok(id.to_string().into())
-        || !is_news(&Registry::load(bins)?)
-    {
+    if !is_news(&noted, &Registry::load(bins)?) {
         return Ok(None);
     }
     let replaced = Registry::update(bins, |registry| {
-        is_news(registry).then(|| {
+        is_news(&noted, registry).then(|| {
             let before = registry.get(id).cloned();
             registry.insert(noted.clone());
             before
@@ -112,6 +91,58 @@ pub(super) fn adopt(bins: &Utf8Path, id: BinaryId) -> Result<Option<Entry>, Inst
         place::discard_moved(bins, &before, &noted)?;
     }
     Ok(Some(noted))
+}
+
+/// The registry as the next pass will have it: with the builds that are complete and not listed
+/// yet, because a crash came in between or the file was lost. Writes nothing.
+pub fn listed(bins: &Utf8Path) -> Result<Registry, FileError> {
+    let mut registry = Registry::load(bins)?;
+    if bins.is_dir() {
+        for (id, _) in folders(bins)? {
+            if let Some(noted) = noted(bins, id)?.filter(|noted| is_news(noted, &registry)) {
+                registry.insert(noted);
+            }
+        }
+    }
+    Ok(registry)
+}
+
+/// The folders that are named like a build, sorted.
+fn folders(bins: &Utf8Path) -> Result<Vec<(BinaryId, Utf8PathBuf)>, FileError> {
+    let failed = |source| FileError::Read {
+        path: bins.to_owned(),
+        source,
+    };
+    let mut found = Vec::new();
+    for entry in bins.read_dir_utf8().map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if let Ok(id) = entry.file_name().parse::<BinaryId>()
+            && entry.path().is_dir()
+        {
+            found.push((id, entry.path().to_owned()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What the note in the folder of this id says of the build in it.
+fn noted(bins: &Utf8Path, id: BinaryId) -> Result<Option<Entry>, FileError> {
+    let note = bins.join(id.to_string()).join(METADATA);
+    let Some(text) = durable::read_text(&note)? else {
+        return Ok(None);
+    };
+    let noted = serde_json::from_str::<Entry>(&text).ok();
+    let is_at_home = |noted: &Entry| noted.home() == Ok(id.to_string().into());
+    Ok(noted.filter(|noted| noted.id == id && is_at_home(noted)))
+}
+
+/// Whether a note knows more of a build than the registry.
+fn is_news(noted: &Entry, registry: &Registry) -> bool {
+    match registry.get(noted.id) {
+        None => true,
+        Some(entry) => entry.id == noted.id && entry.installed() < noted.installed(),
+    }
 }
 
 /// Removes a build: its folder vanishes by one rename, then its entry, then its content. A crash in

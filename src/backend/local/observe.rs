@@ -14,6 +14,7 @@ use super::{Local, failed_of, read_record, read_state, settled};
 use crate::desired::{Desired, WantedInstance};
 use crate::durable;
 use crate::history::chain;
+use crate::install;
 use crate::instance::folder::{self, InstanceFolder};
 use crate::instance::record::Record;
 use crate::instance::state::{self, ExitRecord, Phase, State};
@@ -28,7 +29,7 @@ impl Local {
     /// Looks at everything that is wanted or has left a trace.
     pub(super) fn look(&self, desired: &Desired) -> Observed {
         let at = Timestamp::now();
-        let registry = Registry::load(&self.root.bins());
+        let registry = install::listed(&self.root.bins());
         let empty = Registry::default();
         let known = registry.as_ref().unwrap_or(&empty);
         let boot = identity::boot().ok();

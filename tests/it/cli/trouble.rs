@@ -146,3 +146,23 @@ fn the_holder_of_the_pass_lock_is_named() {
         "the lock ends with its holder"
     );
 }
+
+#[test]
+fn a_registry_that_is_lost_is_written_anew_from_the_notes_in_the_builds() {
+    let sandbox = Sandbox::applied(&[1001], &[("chat", 1001)]);
+    let pid = sandbox.servers();
+    let before = sandbox.read("bins/registry.json");
+    std::fs::remove_file(sandbox.path("bins/registry.json")).expect("lost");
+    for verb in [&["plan"][..], &["binary", "list"], &["apply"]] {
+        let output = sandbox.run(verb);
+        output.assert_code(0);
+        let says = if verb == ["binary", "list"] {
+            "chat"
+        } else {
+            "Nothing to do"
+        };
+        output.assert_says(says);
+    }
+    assert_eq!(sandbox.read("bins/registry.json"), before);
+    assert_eq!(sandbox.servers(), pid);
+}
