@@ -30,6 +30,7 @@ mod staging;
 mod system;
 mod tree;
 mod verify;
+mod writeback;
 
 #[cfg(test)]
 mod tests;

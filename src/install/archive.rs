@@ -6,7 +6,6 @@
 
 mod error;
 pub(super) mod tar;
-mod writeback;
 pub(super) mod zip;
 
 #[cfg(test)]
@@ -20,8 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use error::ArchiveError;
 
-use writeback::Writeback;
-
+use super::writeback::Writeback;
 use super::{LIST, METADATA, system};
 use crate::release::Digest;
 

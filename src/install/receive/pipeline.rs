@@ -15,6 +15,7 @@ use super::Unpacking;
 use crate::desired::WantedArchive;
 use crate::install::archive::{ArchiveError, Limits, Unpacked, tar, zip};
 use crate::install::staging;
+use crate::install::writeback::Writeback;
 use crate::install::{InstallError, system};
 use crate::kill_point;
 use crate::release::{Archive, Digest};
@@ -181,9 +182,11 @@ impl Feed {
                 };
                 self.read(&mut file)
                     .map_err(|source| failed(&self.name, source))??;
+                let mut writeback = Writeback::new();
                 while let Some(piece) = arriving.blocking_recv() {
                     file.write_all(&piece)
                         .map_err(|source| failed(&self.name, source))?;
+                    writeback.wrote(&file, piece.len());
                     self.take(piece)?;
                 }
             }

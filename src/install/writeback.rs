@@ -1,4 +1,4 @@
-//! Gets what is unpacked onto the disk while the rest of it still comes, so that making all of it
+//! Gets what comes, and what is unpacked of it, onto the disk while the rest of it still comes, so that making all of it
 //! last takes an instant in the end. Nothing depends on it.
 
 use std::fs::File;
