@@ -277,25 +277,11 @@ pub fn unfinished(bins: &Utf8Path) -> Result<Vec<Unfinished>, InstallError> {
 }
 
 fn partials(bins: &Utf8Path) -> Result<Vec<Unfinished>, InstallError> {
-    let folder = folder(bins);
-    let failed = |source| FileError::Read {
-        path: folder.clone(),
-        source,
-    };
-    let entries = match folder.read_dir_utf8() {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error).into()),
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        if path.extension() != Some("partial") {
-            continue;
-        }
+    for path in paths(bins, "partial")? {
+        let path = path.as_path();
         // One that has just been finished is gone.
-        let Ok(metadata) = entry.metadata() else {
+        let Ok(metadata) = path.symlink_metadata() else {
             continue;
         };
         let note: Option<Note> = durable::read_json(&note_of(path), SCHEMA).ok().flatten();
@@ -353,6 +339,13 @@ pub(super) fn tidy(
 
 /// The notes of archives nobody had said the digest of.
 fn notes(bins: &Utf8Path) -> Result<Vec<Utf8PathBuf>, InstallError> {
+    let mut notes = paths(bins, "json")?;
+    notes.retain(|path| !path.with_extension("partial").exists());
+    Ok(notes)
+}
+
+/// The files of the cache with this extension.
+fn paths(bins: &Utf8Path, extension: &str) -> Result<Vec<Utf8PathBuf>, InstallError> {
     let folder = folder(bins);
     let failed = |source| FileError::Read {
         path: folder.clone(),
@@ -363,14 +356,14 @@ fn notes(bins: &Utf8Path) -> Result<Vec<Utf8PathBuf>, InstallError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(error).into()),
     };
-    let mut notes = Vec::new();
+    let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.into_path();
-        if path.extension() == Some("json") && !path.with_extension("partial").exists() {
-            notes.push(path);
+        if path.extension() == Some(extension) {
+            paths.push(path);
         }
     }
-    Ok(notes)
+    Ok(paths)
 }
 
 fn hashed(note: &Utf8Path) -> Option<Digest> {
