@@ -1,5 +1,5 @@
-//! Gets what comes, and what is unpacked of it, onto the disk while the rest of it still comes, so that making all of it
-//! last takes an instant in the end. Nothing depends on it.
+//! Gets what comes, and what is unpacked of it, onto the disk while the rest still comes, so that
+//! making all of it last takes an instant in the end. Nothing depends on it.
 
 use std::fs::File;
 use std::sync::mpsc::{SyncSender, sync_channel};

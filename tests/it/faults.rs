@@ -370,13 +370,7 @@ fn faults(size: usize) -> Vec<(&'static str, Vec<Fault>, End)> {
         ),
         (
             "a limit that lasts",
-            vec![Fault::Status(
-                403,
-                vec![
-                    ("x-ratelimit-remaining", "0".into()),
-                    ("x-ratelimit-reset", "4102444800".into()),
-                ],
-            )],
+            vec![Fault::lasting_limit()],
             End::Fails("answers no more requests before"),
         ),
         (

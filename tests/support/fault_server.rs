@@ -45,6 +45,19 @@ pub(crate) enum Fault {
     Page,
 }
 
+impl Fault {
+    /// A rate limit that is lifted in the year 2100.
+    pub(crate) fn lasting_limit() -> Self {
+        Self::Status(
+            403,
+            vec![
+                ("x-ratelimit-remaining", "0".into()),
+                ("x-ratelimit-reset", "4102444800".into()),
+            ],
+        )
+    }
+}
+
 /// One request that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {

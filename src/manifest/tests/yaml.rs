@@ -1,3 +1,5 @@
+//! YAML as people write it: what is read, and what is refused with its place.
+
 use insta::assert_snapshot;
 
 use super::*;

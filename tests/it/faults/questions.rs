@@ -90,13 +90,7 @@ fn faults() -> Vec<(&'static str, Vec<Fault>, Comes)> {
         ),
         (
             "a limit that lasts",
-            vec![Fault::Status(
-                403,
-                vec![
-                    ("x-ratelimit-remaining", "0".into()),
-                    ("x-ratelimit-reset", "4102444800".into()),
-                ],
-            )],
+            vec![Fault::lasting_limit()],
             Comes::Error("answers no more requests before"),
         ),
         ("gone", vec![status(404)], Comes::Error("there is no")),
