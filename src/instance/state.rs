@@ -56,6 +56,9 @@ pub struct State {
     /// The last word of the probe after the gate was passed.
     #[serde(default)]
     pub health: Health,
+    /// Since when that is its word; `None` in states of earlier versions, and before the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_since: Option<Timestamp>,
     /// Restarts since the launch was last proven or newly assigned.
     #[serde(default)]
     pub restarts: Restarts,
@@ -174,6 +177,9 @@ pub struct ExitRecord {
     pub at: Timestamp,
     /// Whether it was asked to.
     pub asked: bool,
+    /// How and why, in words, as far as its log told: `exited with code 1: out of memory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Which launch it was.
     pub fingerprint: Fingerprint,
     /// Keys of a later version, kept as they were.

@@ -115,7 +115,7 @@ pub fn end(folder: &InstanceFolder, stop_timeout: Duration) -> Result<Ended, Sto
     match standing::clear(folder, nonce, process.as_mut(), stop_timeout, asked) {
         Ok(exit) => {
             if let Some(state) = &state {
-                let written = standing::write_exit(folder, exit, true, state.runs());
+                let written = standing::write_exit(folder, exit, true, state.runs(), None);
                 note_failure(&notes, written);
             }
             settle(folder, state.as_mut(), &notes);

@@ -131,7 +131,7 @@ impl Supervisor {
 
     fn say_health(&mut self, health: Health, what: &str) {
         self.notes.note(format!("the server {what}"));
-        self.state.health = health;
+        (self.state.health, self.state.health_since) = (health, Some(Timestamp::now()));
         self.save_or_note();
     }
 
@@ -141,7 +141,7 @@ impl Supervisor {
             .healthy
             .map_or(Duration::ZERO, |healthy| healthy.duration_since(from));
         self.state.load = Some(load.as_secs_f64());
-        self.state.health = Health::Healthy;
+        (self.state.health, self.state.health_since) = (Health::Healthy, Some(Timestamp::now()));
         self.notes.note("the gate is passed");
         (self.state.phase, self.state.since) = (Phase::Running, Timestamp::now());
         self.save_or_note();

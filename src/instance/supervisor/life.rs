@@ -222,7 +222,7 @@ impl Supervisor {
             adopted: false,
         };
         self.state.server = Some(server);
-        self.state.health = Health::Unknown;
+        (self.state.health, self.state.health_since) = (Health::Unknown, None);
         (self.state.phase, self.state.since) = (Phase::Starting { bound: None }, Timestamp::now());
         self.save()?;
         kill_point::reached("supervisor.before-spawn");
@@ -258,7 +258,7 @@ impl Supervisor {
         let log_tail = self.log_tail();
         let reason = reason::of_exit(exit, &log_tail);
         self.notes.note(format!("the server {}", reason.text));
-        self.note_exit(exit, false, self.state.runs());
+        self.note_end(exit, false, self.state.runs(), Some(&reason.text));
         Fate::Down {
             failure: Failure {
                 reason: reason.text,
@@ -280,9 +280,13 @@ impl Supervisor {
     }
 
     pub(super) fn note_exit(&self, exit: Exit, asked: bool, runs: Fingerprint) {
+        self.note_end(exit, asked, runs, None);
+    }
+
+    fn note_end(&self, exit: Exit, asked: bool, runs: Fingerprint, reason: Option<&str>) {
         let written = self
             .at_home()
-            .and_then(|()| standing::write_exit(&self.folder, exit, asked, runs));
+            .and_then(|()| standing::write_exit(&self.folder, exit, asked, runs, reason));
         if let Err(error) = written {
             self.notes.error(&error);
         }

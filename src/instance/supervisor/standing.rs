@@ -150,12 +150,14 @@ pub(super) fn write_exit(
     exit: Exit,
     asked: bool,
     fingerprint: Fingerprint,
+    reason: Option<&str>,
 ) -> Result<(), FileError> {
     let record = ExitRecord {
         schema: state::SCHEMA,
         exit,
         at: Timestamp::now(),
         asked,
+        reason: reason.map(str::to_owned),
         fingerprint,
         other: serde_json::Map::new(),
     };

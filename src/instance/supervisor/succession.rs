@@ -37,6 +37,7 @@ pub(super) fn begin_state(
         load: None,
         proven: is_proven(proven, &assignment.launch),
         health: Health::Unknown,
+        health_since: None,
         restarts: Restarts::default(),
         failed: None,
         other: old.map(|old| old.other.clone()).unwrap_or_default(),
@@ -136,7 +137,7 @@ impl Supervisor {
         });
         self.state.load = old.load;
         self.state.proven |= old.proven;
-        self.state.health = old.health;
+        (self.state.health, self.state.health_since) = (old.health, old.health_since);
         self.state.since = old.since;
         self.state.phase = match old.phase {
             Phase::Running => Phase::Running,
