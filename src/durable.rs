@@ -1,8 +1,9 @@
 //! The only writer of our own files: write to a temporary file beside, flush, rename, flush the
 //! folder; and the locks by which processes keep out of each other's way.
 //!
-//! What stands in the files is their modules' business. Locks are advisory `flock` locks on files
-//! that are never renamed: the kernel drops them with the last descriptor, whoever dies.
+//! What stands in the files is their modules' business. Locks are held on files that are never
+//! renamed, and the kernel drops them with the last descriptor, whoever dies. How a system does that,
+//! and what else of files each has its own calls for, is in `os`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,17 +11,22 @@
     reason = "the one writer of our files"
 )]
 
+#[cfg_attr(unix, path = "durable/unix.rs")]
+#[cfg_attr(windows, path = "durable/windows.rs")]
+mod os;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub use os::sync_folder;
+pub(crate) use os::{Place, closed_to_others, create_closed_folder, place};
 
 /// Why one of our files could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -164,7 +170,7 @@ pub fn write(path: &Utf8Path, content: &[u8]) -> Result<(), FileError> {
 fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Utf8Path::new("."));
     let temporary = folder.join(format!(".new-{}", path.file_name().unwrap_or("file")));
-    let file = open_temporary(&temporary)?;
+    let file = os::open_temporary(&temporary)?;
     let filled = fill(&file, path, content).and_then(|()| std::fs::rename(&temporary, path));
     if filled.is_err() {
         // Whatever is left is written over by the next attempt.
@@ -172,28 +178,6 @@ fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
     }
     filled?;
     sync_folder(folder)
-}
-
-/// Opens the temporary file for a target and locks it against others who write the same one. Its
-/// name is always the same, so that what a crash leaves is used up by the next write.
-fn open_temporary(path: &Utf8Path) -> io::Result<File> {
-    loop {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            // A link that someone has put there must not lead us elsewhere.
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)?;
-        file.lock()?;
-        // Whoever had it before has renamed it by now.
-        match std::fs::symlink_metadata(path) {
-            Ok(there) if there.ino() == file.metadata()?.ino() => return Ok(file),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 fn fill(mut file: &File, target: &Utf8Path, content: &[u8]) -> io::Result<()> {
@@ -204,11 +188,6 @@ fn fill(mut file: &File, target: &Utf8Path, content: &[u8]) -> io::Result<()> {
     }
     file.write_all(content)?;
     file.sync_all()
-}
-
-/// Makes renames and removals inside a folder last.
-pub fn sync_folder(folder: &Utf8Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// Appends one line to a file, in one write, and flushes it.
@@ -245,35 +224,21 @@ pub struct FileLock {
 impl FileLock {
     /// Tries once. `None` when someone else holds it. The file is created, its folder is not.
     pub fn try_take(path: &Utf8Path) -> Result<Option<Self>, FileError> {
-        Self::try_with(path, File::try_lock)
+        Self::try_with(path, Hold::Alone)
     }
 
     /// Tries once to hold the lock together with others who share it. `None` when someone holds it
     /// alone.
     pub fn try_share(path: &Utf8Path) -> Result<Option<Self>, FileError> {
-        Self::try_with(path, File::try_lock_shared)
+        Self::try_with(path, Hold::Shared)
     }
 
-    fn try_with(
-        path: &Utf8Path,
-        lock: fn(&File) -> Result<(), TryLockError>,
-    ) -> Result<Option<Self>, FileError> {
-        let failed = |source| FileError::Write {
+    fn try_with(path: &Utf8Path, hold: Hold) -> Result<Option<Self>, FileError> {
+        let opened = os::open_held(path, hold).map_err(|source| FileError::Write {
             path: path.to_owned(),
             source,
-        };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(failed)?;
-        match lock(&file) {
-            Ok(()) => Ok(Some(Self { file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        }
+        })?;
+        Ok(opened.map(|file| Self { file }))
     }
 
     /// Tries again and again until `patience` is over. `None` when someone else still holds it.
@@ -299,20 +264,23 @@ impl FileLock {
     }
 }
 
+/// How a lock is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// By nobody else.
+    Alone,
+    /// Together with others who share it.
+    Shared,
+}
+
 /// Whether someone holds the lock. A file that is not there is not locked.
 pub fn is_locked(path: &Utf8Path) -> Result<bool, FileError> {
-    let failed = |source| FileError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(source) => return Err(failed(source)),
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+    match os::is_held(path) {
+        Ok(held) => Ok(held),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(FileError::Read {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }

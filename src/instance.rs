@@ -11,12 +11,14 @@ pub mod gate;
 pub mod identity;
 pub mod listener;
 pub mod log;
+mod orders;
 pub mod probe;
 pub mod process;
 pub mod record;
 mod settings;
 pub mod state;
 pub mod supervisor;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,8 +1,6 @@
 //! The root: the folder of `orchestrator.yaml`, how it is found, and where everything in it lies.
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -210,11 +208,7 @@ impl Root {
             source,
         };
         if !state.is_dir() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&state)
-                .map_err(failed)?;
+            durable::create_closed_folder(&state).map_err(failed)?;
         }
         let ignore = state.join(".gitignore");
         if !ignore.exists() {

@@ -39,7 +39,7 @@ fn a_folder_that_is_gone_is_not_brought_back() {
 
 #[test]
 fn a_file_keeps_the_mode_a_person_gave_it() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     let (_scratch, folder) = scratch();
     let path = folder.join("file");

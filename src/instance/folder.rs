@@ -3,14 +3,12 @@
 //! Paths only, and the creation of the folder; what stands in the files is left to [`super::record`]
 //! and [`super::state`], and who may write them to the locks that are named here.
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::io::Errno;
 
 use super::InstanceName;
+use crate::durable::{self, Place};
 
 /// The folder of everything that is this machine's own, below the root.
 pub const PRIVATE: &str = ".llama-orch";
@@ -37,20 +35,13 @@ impl InstanceFolder {
 
     /// Creates it, readable for its owner alone, along with the folders above it.
     pub fn create(&self) -> io::Result<()> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.path)
+        durable::create_closed_folder(&self.path)
     }
 
     /// Which folder lies at its path now; `None` when there is none. One that was moved away and
     /// replaced by another is told apart by this.
-    pub(crate) fn place(&self) -> io::Result<Option<(u64, u64)>> {
-        match rustix::fs::stat(self.path.as_std_path()) {
-            Ok(stat) => Ok(Some((stat.st_dev, stat.st_ino))),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    pub(crate) fn place(&self) -> io::Result<Option<Place>> {
+        durable::place(&self.path)
     }
 
     /// The root it belongs to.

@@ -13,12 +13,12 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::LogPolicy;
+use crate::durable::{self, Place};
 
 /// How often a followed log is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -66,11 +66,10 @@ pub(crate) fn turn_over(path: &Utf8Path, keep: u32) -> io::Result<()> {
 }
 
 fn copy_to(log: &mut File, path: &Utf8Path) -> io::Result<()> {
-    let mut copy = OpenOptions::new()
+    let mut copy = durable::closed_to_others(&mut OpenOptions::new())
         .create(true)
         .write(true)
         .truncate(true)
-        .mode(0o600)
         .open(path)?;
     io::copy(log, &mut copy).map(drop)
 }
@@ -142,7 +141,7 @@ pub struct Follow<S> {
     /// Up to where the current file was read.
     position: u64,
     /// Which file is the newest rotated one: a new one means that the log was turned over.
-    generation: Option<u64>,
+    generation: Option<Place>,
     reader: Option<BufReader<File>>,
     partial: Vec<u8>,
 }
@@ -217,11 +216,8 @@ impl<S: Fn() -> bool> Iterator for Follow<S> {
     }
 }
 
-fn generation(path: &Utf8Path) -> io::Result<Option<u64>> {
-    Ok(open(&rotated(path, 1))?
-        .map(|file| file.metadata())
-        .transpose()?
-        .map(|file| file.ino()))
+fn generation(path: &Utf8Path) -> io::Result<Option<Place>> {
+    durable::place(&rotated(path, 1))
 }
 
 fn open(path: &Utf8Path) -> io::Result<Option<File>> {

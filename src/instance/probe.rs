@@ -10,18 +10,17 @@
 )]
 
 mod answer;
+#[cfg_attr(unix, path = "probe/unix.rs")]
+#[cfg_attr(windows, path = "probe/windows.rs")]
+mod os;
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-
+use self::os::Socket;
 use super::is_socket;
-use super::process::timespec;
+use super::waiting::Awaited;
 
 pub use answer::Answer;
 
@@ -90,19 +89,19 @@ pub enum ProbeError {
     System(io::Error),
 }
 
-impl From<Errno> for ProbeError {
-    fn from(error: Errno) -> Self {
-        Self::System(error.into())
+impl From<io::Error> for ProbeError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
     }
 }
 
 /// Makes a request and waits for the whole answer, but not longer than `timeout`, and not after
-/// one of `others` became readable.
+/// one of `others` happened.
 pub fn ask(
     address: &Address,
     request: &Request<'_>,
     timeout: Duration,
-    others: &[BorrowedFd<'_>],
+    others: &[Awaited<'_>],
 ) -> Result<Answer, ProbeError> {
     let wait = Wait {
         deadline: Instant::now() + timeout,
@@ -118,7 +117,7 @@ pub fn ask(
 pub fn connects(
     address: &Address,
     timeout: Duration,
-    others: &[BorrowedFd<'_>],
+    others: &[Awaited<'_>],
 ) -> Result<(), ProbeError> {
     let wait = Wait {
         deadline: Instant::now() + timeout,
@@ -158,85 +157,72 @@ fn text_of(address: &Address, request: &Request<'_>) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// What a socket has to be ready for.
+#[derive(Debug, Clone, Copy)]
+enum Need {
+    /// To read from it.
+    Read,
+    /// To write to it, or to have been connected.
+    Write,
+}
+
+/// What a wait for a socket came to.
+#[derive(Debug, Clone, Copy)]
+enum Ready {
+    /// It is ready.
+    Socket,
+    /// Something else happened.
+    Other,
+    /// The time is over.
+    TooLate,
+}
+
 /// How long to wait, and what for besides the socket.
 struct Wait<'a> {
     deadline: Instant,
     timeout: Duration,
-    others: &'a [BorrowedFd<'a>],
+    others: &'a [Awaited<'a>],
 }
 
 impl Wait<'_> {
-    fn until(&self, socket: &OwnedFd, ready: PollFlags) -> Result<(), ProbeError> {
-        loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let mut watched = vec![PollFd::new(socket, ready)];
-            watched.extend(
-                self.others
-                    .iter()
-                    .map(|other| PollFd::new(other, PollFlags::IN)),
-            );
-            match poll(&mut watched, Some(&timespec(left))) {
-                Ok(0) if left.is_zero() => return Err(ProbeError::TimedOut(self.timeout)),
-                Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) if watched[1..].iter().any(|other| !other.revents().is_empty()) => {
-                    return Err(ProbeError::Interrupted);
-                }
-                Ok(_) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
+    fn until(&self, socket: &Socket, need: Need) -> Result<(), ProbeError> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match socket.ready_within(need, self.others, left)? {
+            Ready::Socket => Ok(()),
+            Ready::Other => Err(ProbeError::Interrupted),
+            Ready::TooLate => Err(ProbeError::TimedOut(self.timeout)),
         }
     }
 }
 
-fn connect(address: &Address, wait: &Wait<'_>) -> Result<OwnedFd, ProbeError> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let (socket, begun) = match address {
-        Address::Tcp(address) => {
-            let family = if address.is_ipv4() {
-                AddressFamily::INET
-            } else {
-                AddressFamily::INET6
-            };
-            let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-            let begun = rustix::net::connect(&socket, address);
-            (socket, begun)
-        }
-        Address::Unix(path) => {
-            let address = SocketAddrUnix::new(path.as_str())?;
-            let socket =
-                rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-            let begun = rustix::net::connect(&socket, &address);
-            (socket, begun)
-        }
-    };
-    match begun {
-        Ok(()) => Ok(socket),
-        Err(Errno::INPROGRESS) => {
-            wait.until(&socket, PollFlags::OUT)?;
-            rustix::net::sockopt::socket_error(socket.as_fd())??;
-            Ok(socket)
-        }
-        Err(error) => Err(error.into()),
+fn connect(address: &Address, wait: &Wait<'_>) -> Result<Socket, ProbeError> {
+    let (socket, is_connected) = Socket::connect(address)?;
+    if !is_connected {
+        wait.until(&socket, Need::Write)?;
+        socket.connected()?;
     }
+    Ok(socket)
 }
 
-fn send(socket: &OwnedFd, mut text: &[u8], wait: &Wait<'_>) -> Result<(), ProbeError> {
+fn send(socket: &Socket, mut text: &[u8], wait: &Wait<'_>) -> Result<(), ProbeError> {
     while !text.is_empty() {
-        match rustix::net::send(socket, text, rustix::net::SendFlags::NOSIGNAL) {
+        match socket.send(text) {
             Ok(count) => text = &text[count..],
-            Err(Errno::AGAIN) => wait.until(socket, PollFlags::OUT)?,
-            Err(Errno::INTR) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                wait.until(socket, Need::Write)?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
 }
 
-fn receive(socket: &OwnedFd, wait: &Wait<'_>) -> Result<Answer, ProbeError> {
+fn receive(socket: &Socket, wait: &Wait<'_>) -> Result<Answer, ProbeError> {
     let mut received = Vec::new();
     let mut piece = [0; 4096];
     loop {
-        match rustix::io::read(socket, &mut piece) {
+        match socket.receive(&mut piece) {
             Ok(0) => return Answer::parse(&received, true).ok_or(ProbeError::NotHttp),
             Ok(count) => {
                 received.extend_from_slice(&piece[..count]);
@@ -247,8 +233,10 @@ fn receive(socket: &OwnedFd, wait: &Wait<'_>) -> Result<Answer, ProbeError> {
                     return Err(ProbeError::NotHttp);
                 }
             }
-            Err(Errno::AGAIN) => wait.until(socket, PollFlags::IN)?,
-            Err(Errno::INTR) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                wait.until(socket, Need::Read)?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
         }
     }

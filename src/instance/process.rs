@@ -11,6 +11,7 @@
 )]
 
 #[cfg_attr(unix, path = "process/unix.rs")]
+#[cfg_attr(windows, path = "process/windows.rs")]
 mod os;
 
 mod environment;
@@ -19,23 +20,20 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::io::Errno;
-use rustix::process::Signal;
 use uuid::Uuid;
 
 use super::identity::{self, IdentityError, ProcessIdentity, Running};
 use super::record::RecordedLaunch;
 use super::state::Exit;
-use crate::durable::{FileError, FileLock};
+use super::waiting::{self, Awaited};
+use crate::durable::{self, FileError, FileLock};
 
 pub use environment::{EnvironmentError, api_key, of_server as environment_of};
-pub(crate) use os::{Order, Orders, release_code, settle_in, timespec};
+pub(crate) use os::{release_code, settle_in};
 
 /// How long a process may take to disappear after SIGKILL before it is given up.
 pub const LAST_WAIT: Duration = Duration::from_secs(10);
@@ -81,10 +79,7 @@ impl SpawnError {
         match self {
             Self::Log { .. } | Self::State(_) => true,
             Self::Environment(_) | Self::Identity(_) => false,
-            Self::Program { source, .. } => matches!(
-                source.raw_os_error().map(Errno::from_raw_os_error),
-                Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::TXTBSY)
-            ),
+            Self::Program { source, .. } => os::is_shortage(source),
         }
     }
 
@@ -130,7 +125,7 @@ pub enum EndError {
 pub struct Process {
     identity: ProcessIdentity,
     running: Running,
-    child: Option<Child>,
+    child: Option<(Child, os::Group)>,
 }
 
 /// Starts the server of `launch`, detached from our terminal and descriptors, its output appended
@@ -144,10 +139,9 @@ pub fn spawn(
     lock: FileLock,
 ) -> Result<Process, SpawnError> {
     let path = root.join(&launch.program);
-    let output = OpenOptions::new()
+    let output = durable::closed_to_others(&mut OpenOptions::new())
         .create(true)
         .append(true)
-        .mode(0o600)
         .open(log);
     let output = output.and_then(|file| Ok((file.try_clone()?, file)));
     let (out, err) = output.map_err(|source| SpawnError::Log {
@@ -161,19 +155,18 @@ pub fn spawn(
         .envs(environment)
         .current_dir(root);
     command.stdin(Stdio::null()).stdout(out).stderr(err);
-    os::own_group(&mut command);
-    let spawned = os::inherit(lock.file()).and_then(|()| command.spawn());
+    let spawned = os::inherit(lock.file()).and_then(|()| os::Group::spawn(&mut command, nonce));
     drop(lock);
-    let mut child = spawned.map_err(|source| SpawnError::Program { path, source })?;
+    let (mut child, group) = spawned.map_err(|source| SpawnError::Program { path, source })?;
     match known(child.id(), nonce) {
         Ok((running, identity)) => Ok(Process {
             identity,
             running,
-            child: Some(child),
+            child: Some((child, group)),
         }),
         Err(error) => {
-            // Nobody would know of it. Not waited for yet, so that its number is its own.
-            let _ = os::kill_group(child.id());
+            // Nobody would know of it.
+            let _ = group.kill();
             let _ = child.wait();
             Err(error.into())
         }
@@ -227,6 +220,11 @@ impl Process {
         true
     }
 
+    /// What to wait for: happens once it has ended.
+    pub(crate) fn awaited(&self) -> Awaited<'_> {
+        self.running.awaited()
+    }
+
     /// How it ended, if it did.
     pub fn ended(&mut self) -> io::Result<Option<Exit>> {
         self.ended_within(Duration::ZERO)
@@ -237,14 +235,14 @@ impl Process {
             return Ok(None);
         }
         match &mut self.child {
-            Some(child) => Ok(Some(exit_of(child)?)),
+            Some((child, _)) => Ok(Some(exit_of(child)?)),
             None => Ok(Some(Exit::Unobserved)),
         }
     }
 
     /// Ends it: one SIGTERM, then `grace`, then SIGKILL to it and all it started.
     pub fn stop(&mut self, grace: Duration) -> Result<Exit, EndError> {
-        self.running.signal(Signal::TERM)?;
+        self.running.ask_to_end()?;
         self.insist(grace)
     }
 
@@ -254,22 +252,14 @@ impl Process {
         if let Some(exit) = self.ended_within(grace)? {
             return Ok(exit);
         }
-        if self.child.is_some() {
-            // Not waited for yet, so that its number cannot name another group.
-            os::kill_group(self.identity.pid)?;
+        if let Some((_, group)) = &self.child {
+            group.kill()?;
         }
-        self.running.signal(Signal::KILL)?;
+        self.running.kill()?;
         kill_leftovers(self.identity.nonce)?;
         self.ended_within(LAST_WAIT)?.ok_or(EndError::StillThere {
             pid: self.identity.pid,
         })
-    }
-}
-
-impl AsFd for Process {
-    /// Readable once it has ended.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.running.as_fd()
     }
 }
 
@@ -289,32 +279,32 @@ pub fn take_lock_after(path: &Utf8Path, nonce: Uuid) -> Result<FileLock, EndErro
 fn exit_of(child: &mut Child) -> io::Result<Exit> {
     match child.wait() {
         Ok(status) => Ok(os::exit_of(status)),
-        Err(error) if error.raw_os_error() == Some(Errno::CHILD.raw_os_error()) => {
-            Ok(Exit::Unobserved)
-        }
+        Err(error) if os::is_not_our_child(&error) => Ok(Exit::Unobserved),
         Err(error) => Err(error),
     }
 }
 
 /// Runs a program to its end, in a group of its own that is killed when it takes longer than
-/// `timeout` or one of `others` becomes readable; that is an error without words. An exit code other
+/// `timeout` or one of `others` happens; that is an error without words. An exit code other
 /// than 0 is an error.
 pub(crate) fn run_bounded(
     mut command: Command,
     timeout: Duration,
-    others: &[BorrowedFd<'_>],
+    others: &[Awaited<'_>],
 ) -> Result<(), Option<String>> {
-    os::own_group(&mut command);
     let failed = |error: io::Error| Some(error.to_string());
     let program = command.get_program().to_string_lossy().into_owned();
-    let mut child = command
-        .spawn()
+    let (mut child, group) = os::Group::spawn(&mut command, Uuid::new_v4())
         .map_err(|error| Some(format!("cannot execute `{program}`: {error}")))?;
-    let ended = Running::child(child.id())
-        .and_then(|running| os::readable_within(running.as_fd(), others, timeout));
-    if !matches!(ended, Ok(Some(true))) {
-        // Not waited for yet, so that its number cannot name another group.
-        os::kill_group(child.id()).map_err(failed)?;
+    let ended = Running::child(child.id()).and_then(|running| {
+        let awaited: Vec<Awaited<'_>> = [running.awaited()]
+            .into_iter()
+            .chain(others.iter().copied())
+            .collect();
+        waiting::first_of(&awaited, timeout)
+    });
+    if !matches!(ended, Ok(Some(0))) {
+        group.kill().map_err(failed)?;
     }
     let exit = exit_of(&mut child).map_err(failed)?;
     match ended.map_err(failed)? {
@@ -322,9 +312,9 @@ pub(crate) fn run_bounded(
             "no answer within {} s",
             timeout.as_secs_f64()
         ))),
-        Some(false) => Err(None),
-        Some(true) if exit == Exit::Code(0) => Ok(()),
-        Some(true) => Err(Some(format!("`{program}` {exit}"))),
+        Some(0) if exit == Exit::Code(0) => Ok(()),
+        Some(0) => Err(Some(format!("`{program}` {exit}"))),
+        Some(_) => Err(None),
     }
 }
 
@@ -338,7 +328,7 @@ fn kill_leftovers(nonce: Uuid) -> Result<(), EndError> {
         }
         for identity in found {
             if let Some(running) = identity.find()? {
-                running.signal(Signal::KILL)?;
+                running.kill()?;
                 running.ended_within(Duration::from_millis(100))?;
             }
         }

@@ -1,18 +1,17 @@
 //! Linux: pidfd and `/proc` (`proc(5)`, `pidfd_open(2)`).
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use uuid::Uuid;
 
 use super::{NONCE, ProcessIdentity};
 use crate::install::STAGING;
-use crate::instance::process::timespec;
+use crate::instance::waiting::{self, Awaited};
 
 /// A process we hold a handle of: a signal through it reaches that process or nobody.
 #[derive(Debug)]
@@ -35,8 +34,19 @@ impl Running {
         self.pid
     }
 
+    /// Asks a server to end, by SIGTERM; nothing happens when it has ended already. To be done once:
+    /// a second time makes `llama-server` drop what it is doing.
+    pub fn ask_to_end(&self) -> io::Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Ends it at once; nothing happens when it has ended already.
+    pub fn kill(&self) -> io::Result<()> {
+        self.signal(Signal::KILL)
+    }
+
     /// Sends a signal; nothing happens when it has ended already.
-    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
@@ -45,23 +55,11 @@ impl Running {
 
     /// Waits until it has ended. `false` when it still lives after `patience`.
     pub fn ended_within(&self, patience: Duration) -> io::Result<bool> {
-        let deadline = Instant::now() + patience;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let mut watched = [PollFd::new(&self.pidfd, PollFlags::IN)];
-            match poll(&mut watched, Some(&timespec(left))) {
-                Ok(0) if left.is_zero() => return Ok(false),
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(true),
-                Err(error) => return Err(error.into()),
-            }
-        }
+        Ok(waiting::first_of(&[self.awaited()], patience)?.is_some())
     }
-}
 
-impl AsFd for Running {
-    /// Readable once the process has ended.
-    fn as_fd(&self) -> BorrowedFd<'_> {
+    /// What to wait for: happens once it has ended.
+    pub(crate) fn awaited(&self) -> Awaited<'_> {
         self.pidfd.as_fd()
     }
 }

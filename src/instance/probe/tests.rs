@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
 use super::*;

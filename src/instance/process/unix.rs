@@ -1,68 +1,58 @@
 //! Unix: sessions, groups, signals and descriptors. Primitives only, no waiting and no policy.
 
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, ExitStatus};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
-use rustix::io::FdFlags;
+use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, Signal};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use uuid::Uuid;
 
 use crate::instance::state::Exit;
-
-/// A duration as `poll` wants it.
-pub(crate) fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
-    }
-}
-
-/// Waits until `one` is readable (`true`) or one of `others` is (`false`); `None` after `patience`.
-pub(super) fn readable_within(
-    one: BorrowedFd<'_>,
-    others: &[BorrowedFd<'_>],
-    patience: Duration,
-) -> io::Result<Option<bool>> {
-    let deadline = Instant::now() + patience;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let mut watched = vec![PollFd::from_borrowed_fd(one, PollFlags::IN)];
-        watched.extend(others.iter().map(|other| PollFd::new(other, PollFlags::IN)));
-        match poll(&mut watched, Some(&timespec(left))) {
-            Ok(0) if left.is_zero() => return Ok(None),
-            Ok(0) | Err(rustix::io::Errno::INTR) => {}
-            Ok(_) => return Ok(Some(!watched[0].revents().is_empty())),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Puts a new process at the head of a group of its own.
-pub(super) fn own_group(command: &mut Command) {
-    command.process_group(0);
-}
 
 /// Lets the next program that is executed keep this file open.
 pub(super) fn inherit(file: &File) -> io::Result<()> {
     Ok(rustix::io::fcntl_setfd(file, FdFlags::empty())?)
 }
 
-/// Sends SIGKILL to all members of the group whose head is the process `pid`.
-pub(super) fn kill_group(pid: u32) -> io::Result<()> {
-    let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
-        return Ok(());
-    };
-    match rustix::process::kill_process_group(group, Signal::KILL) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-        Err(error) => Err(error.into()),
+/// A process that was spawned at the head of a group of its own, and all it starts.
+#[derive(Debug)]
+pub(super) struct Group(u32);
+
+impl Group {
+    /// Starts a process at the head of a new group. The nonce is in its environment already.
+    pub(super) fn spawn(command: &mut Command, _nonce: Uuid) -> io::Result<(Child, Self)> {
+        let child = command.process_group(0).spawn()?;
+        let group = Self(child.id());
+        Ok((child, group))
     }
+
+    /// Sends SIGKILL to all its members. To be called only before its head was waited for: until
+    /// then its number cannot name another group.
+    pub(super) fn kill(&self) -> io::Result<()> {
+        let Some(group) = i32::try_from(self.0).ok().and_then(Pid::from_raw) else {
+            return Ok(());
+        };
+        match rustix::process::kill_process_group(group, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether a program could not be executed because the machine is short of something.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw_os_error),
+        Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::TXTBSY)
+    )
+}
+
+/// Whether a child cannot be waited for because somebody else in this process has done so.
+pub(super) fn is_not_our_child(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::CHILD.raw_os_error())
 }
 
 /// How a child ended.
@@ -183,59 +173,4 @@ fn stop_ignoring_signals() {
             }
         }
     }
-}
-
-/// What a supervisor may be asked by a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// SIGTERM or SIGINT: end the server and yourself.
-    End,
-    /// SIGHUP: read the settings again.
-    Refresh,
-}
-
-/// The signals of a supervisor as two descriptors that can be waited for.
-#[derive(Debug)]
-pub(crate) struct Orders {
-    end: UnixStream,
-    refresh: UnixStream,
-}
-
-impl Orders {
-    /// Starts to listen. Signals that were ignored before, as under `nohup`, are heard as well,
-    /// and are back to their default in whatever this process executes.
-    pub(crate) fn listen() -> io::Result<Self> {
-        let (end, end_writer) = UnixStream::pair()?;
-        let (refresh, refresh_writer) = UnixStream::pair()?;
-        end.set_nonblocking(true)?;
-        refresh.set_nonblocking(true)?;
-        signal_hook::low_level::pipe::register(SIGTERM, end_writer.try_clone()?)?;
-        signal_hook::low_level::pipe::register(SIGINT, end_writer)?;
-        // A quit from a keyboard is not meant for us; it is heard so that it is not ignored below.
-        signal_hook::low_level::pipe::register(SIGQUIT, refresh_writer.try_clone()?)?;
-        signal_hook::low_level::pipe::register(SIGHUP, refresh_writer)?;
-        Ok(Self { end, refresh })
-    }
-
-    /// What to wait for: both become readable with their signal.
-    pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        [self.end.as_fd(), self.refresh.as_fd()]
-    }
-
-    /// The most pressing order that has arrived.
-    pub(crate) fn next(&mut self) -> Option<Order> {
-        if drain(&mut self.end) {
-            return Some(Order::End);
-        }
-        drain(&mut self.refresh).then_some(Order::Refresh)
-    }
-}
-
-fn drain(stream: &mut UnixStream) -> bool {
-    let mut bytes = [0; 64];
-    let mut any = false;
-    while matches!(stream.read(&mut bytes), Ok(count) if count > 0) {
-        any = true;
-    }
-    any
 }

@@ -1,13 +1,13 @@
 //! What a supervisor asks its server, and what it takes for an answer.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::life::Supervisor;
 use crate::instance::gate::{self, Finding};
 use crate::instance::probe::{self, Address, Answer, ProbeError, Request};
+use crate::instance::waiting::Awaited;
 use crate::instance::{CheckKind, ProbeKind, process};
 
 /// Where the server is, and what opens it.
@@ -96,9 +96,9 @@ impl Supervisor {
     }
 
     /// What must not wait for a slow answer: an order, or the end of the server.
-    fn interruptions(&self) -> Vec<BorrowedFd<'_>> {
-        let mut others = self.orders.descriptors().to_vec();
-        others.extend(self.server.as_ref().map(|server| server.as_fd()));
+    pub(super) fn interruptions(&self) -> Vec<Awaited<'_>> {
+        let mut others = self.orders.awaited().to_vec();
+        others.extend(self.server.as_ref().map(|server| server.awaited()));
         others
     }
 

@@ -4,12 +4,11 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use super::notes::Notes;
 use crate::durable::{self, FileError, FileLock};
 use crate::instance::folder::{InstanceFolder, PRIVATE};
 use crate::instance::identity::{self, IdentityError, ProcessIdentity, Running};
+use crate::instance::orders::{self, Order};
 use crate::instance::process::LAST_WAIT;
 use crate::instance::state::{self, Phase, State};
 
@@ -87,7 +86,7 @@ pub(super) fn claim(
                     return Ok(Claim::Already);
                 }
                 notes.note(format!("asks supervisor {} to end", holder.identity.pid));
-                holder.running.signal(Signal::TERM)?;
+                orders::give(&holder.running, Order::End)?;
                 let stop_timeout = holder
                     .state
                     .map_or(unknown.stop_timeout, |state| state.supervision.stop_timeout);
@@ -123,7 +122,7 @@ impl Holder<'_> {
     fn kill(&self, notes: &Notes) -> Result<(), ClaimError> {
         let pid = self.identity.pid;
         notes.note(format!("kills supervisor {pid}, which does not end"));
-        self.running.signal(Signal::KILL)?;
+        self.running.kill()?;
         if self.running.ended_within(LAST_WAIT)? {
             Ok(())
         } else {

@@ -15,12 +15,13 @@ use super::notes::{Notes, chain};
 use super::program::Program;
 use super::standing;
 use super::succession::begin_state;
-use crate::durable::{self, FileError, FileLock};
+use crate::durable::{self, FileError, FileLock, Place};
 use crate::instance::folder::InstanceFolder;
 use crate::instance::gate::reason;
 use crate::instance::identity::{NONCE, ProcessIdentity};
 use crate::instance::log;
-use crate::instance::process::{self, EndError, Orders, Process, SpawnError};
+use crate::instance::orders::Orders;
+use crate::instance::process::{self, EndError, Process, SpawnError};
 use crate::instance::record::{self, Assignment, Failure, Record, RecordedLaunch};
 use crate::instance::state::{self, Exit, Health, Phase, Server, State};
 use crate::instance::{Fingerprint, Supervision};
@@ -109,7 +110,7 @@ fn begin(folder: &InstanceFolder, notes: &Notes) -> Result<ExitCode, Box<dyn Err
 pub(super) struct Supervisor {
     pub(super) folder: InstanceFolder,
     /// Which folder that was at first.
-    place: Option<(u64, u64)>,
+    place: Option<Place>,
     pub(super) notes: Notes,
     pub(super) orders: Orders,
     pub(super) assignment: Assignment,

@@ -2,10 +2,11 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
+
+use crate::durable;
 
 /// Size in bytes at which the notes are put aside as `supervisor.log.1`.
 const LARGEST: u64 = 256 << 10;
@@ -24,10 +25,9 @@ impl Notes {
 
     /// Writes one line. Failing to is no reason to do anything differently.
     pub(super) fn note(&self, text: impl std::fmt::Display) {
-        let opened = OpenOptions::new()
+        let opened = durable::closed_to_others(&mut OpenOptions::new())
             .create(true)
             .append(true)
-            .mode(0o600)
             .open(&self.path);
         let Ok(mut file) = opened else { return };
         let line = format!("{:.3} {text}\n", Timestamp::now());

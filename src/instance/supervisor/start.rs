@@ -7,7 +7,6 @@ use std::io;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use uuid::Uuid;
 
 use super::program::Program;
@@ -16,6 +15,7 @@ use crate::durable::{self, FileError};
 use crate::instance::folder::InstanceFolder;
 use crate::instance::identity::{IdentityError, NONCE};
 use crate::instance::log;
+use crate::instance::orders::{self, Order};
 use crate::instance::process::LAST_WAIT;
 use crate::instance::record::{self, Record};
 use crate::instance::state::{self, State};
@@ -197,7 +197,7 @@ pub fn refresh(folder: &InstanceFolder) -> Result<bool, RefreshError> {
     let Some(supervisor) = state.supervisor.find()? else {
         return Ok(false);
     };
-    supervisor.signal(Signal::HUP)?;
+    orders::give(&supervisor, Order::Refresh)?;
     Ok(true)
 }
 

@@ -7,13 +7,13 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustix::event::{PollFd, PollFlags, poll};
 
 use super::life::Supervisor;
 use crate::durable::{self, FileError};
-use crate::instance::process::{Order, timespec};
+use crate::instance::orders::Order;
 use crate::instance::record::{self, Record};
 use crate::instance::state::Exit;
+use crate::instance::waiting;
 
 /// How often a state that cannot be written is tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(2);
@@ -85,18 +85,7 @@ impl Supervisor {
             } else {
                 left
             };
-            let [end, refresh] = self.orders.descriptors();
-            let mut watched = vec![PollFd::from_borrowed_fd(end, PollFlags::IN)];
-            watched.push(PollFd::from_borrowed_fd(refresh, PollFlags::IN));
-            watched.extend(
-                self.server
-                    .as_ref()
-                    .map(|server| PollFd::new(server, PollFlags::IN)),
-            );
-            match poll(&mut watched, Some(&timespec(left))) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+            waiting::first_of(&self.interruptions(), left)?;
         }
     }
 
