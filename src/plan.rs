@@ -9,6 +9,7 @@
 pub mod action;
 mod decide;
 mod draft;
+mod drain;
 mod graph;
 mod installs;
 pub mod json;

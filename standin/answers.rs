@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::PathBuf;
 
 use crate::options::Options;
 
@@ -12,6 +13,10 @@ pub(crate) struct Server {
     alias: String,
     api_key: Option<String>,
     context_size: u32,
+    metrics: bool,
+    slots: bool,
+    open_requests: Option<PathBuf>,
+    asleep: bool,
 }
 
 /// The parts of a request that matter.
@@ -31,6 +36,10 @@ impl Server {
             alias: options.alias.clone().unwrap_or_else(|| model.into_owned()),
             api_key: options.api_key.clone(),
             context_size: options.context_size,
+            metrics: options.metrics,
+            slots: !options.no_slots,
+            open_requests: options.open_requests.clone(),
+            asleep: options.asleep,
         }
     }
 
@@ -70,8 +79,8 @@ impl Server {
             ("GET", "/props") => (
                 200,
                 format!(
-                    r#"{{"default_generation_settings":{{"n_ctx":{}}},"total_slots":4,"model_alias":{alias},"build_info":"b{}-57a2d1400","is_sleeping":false}}"#,
-                    self.context_size, self.build,
+                    r#"{{"default_generation_settings":{{"n_ctx":{}}},"total_slots":4,"model_alias":{alias},"build_info":"b{}-57a2d1400","is_sleeping":{}}}"#,
+                    self.context_size, self.build, self.asleep,
                 ),
             ),
             ("GET", "/models" | "/v1/models") => (
@@ -103,9 +112,51 @@ impl Server {
                     r#"{{"model":{alias},"object":"list","results":[{{"index":0,"relevance_score":0.5}}]}}"#
                 ),
             ),
-            ("GET", "/metrics") => (200, "llamacpp:requests_processing 0\n".to_owned()),
+            ("GET", "/slots") if !self.slots => error(
+                501,
+                "This server does not support slots endpoint.",
+                UNSUPPORTED,
+            ),
+            ("GET", "/slots") => (200, self.slots()),
+            ("GET", "/metrics") if !self.metrics => error(
+                501,
+                "This server does not support metrics endpoint.",
+                UNSUPPORTED,
+            ),
+            ("GET", "/metrics") => (
+                200,
+                format!(
+                    "llamacpp:requests_processing {}\nllamacpp:requests_deferred {}\n",
+                    self.open().min(SLOTS),
+                    self.open().saturating_sub(SLOTS),
+                ),
+            ),
             _ => error(404, "File Not Found", "not_found_error"),
         }
+    }
+}
+
+/// How many requests it works on at a time.
+const SLOTS: u32 = 4;
+
+const UNSUPPORTED: &str = "not_supported_error";
+
+impl Server {
+    /// How many requests are open, as its file says.
+    fn open(&self) -> u32 {
+        let text = self.open_requests.as_ref();
+        let text = text.and_then(|file| std::fs::read_to_string(file).ok());
+        text.and_then(|text| text.trim().parse().ok())
+            .unwrap_or_default()
+    }
+
+    /// Its slots, told in its log as well, so that a test can wait for somebody to ask.
+    fn slots(&self) -> String {
+        let open = self.open();
+        crate::say(&format!("slots: {open} at work"));
+        let slot = |id| format!(r#"{{"id":{id},"is_processing":{}}}"#, id < open);
+        let slots: Vec<String> = (0..SLOTS).map(slot).collect();
+        format!("[{}]", slots.join(","))
     }
 }
 

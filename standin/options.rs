@@ -20,6 +20,10 @@ pub(crate) enum Wish {
 
 /// How to serve.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct Options {
     pub(crate) model: Option<PathBuf>,
     pub(crate) host: String,
@@ -37,6 +41,11 @@ pub(crate) struct Options {
     pub(crate) ignore_sigterm: bool,
     pub(crate) share_port: bool,
     pub(crate) say: Option<String>,
+    pub(crate) metrics: bool,
+    pub(crate) no_slots: bool,
+    /// Holds the number of requests that are open.
+    pub(crate) open_requests: Option<PathBuf>,
+    pub(crate) asleep: bool,
 }
 
 /// An option that is accepted: its names as `--help` shows them, and whether it takes a value.
@@ -163,6 +172,7 @@ const KNOWN: &[Known] = &[
         None,
         "enable prometheus compatible metrics endpoint",
     ),
+    known(&["--no-slots"], None, "disable slots monitoring endpoint"),
     known(
         &["--props"],
         None,
@@ -247,6 +257,8 @@ pub(crate) fn read(arguments: impl Iterator<Item = String>) -> Result<Wish, Stri
             "--batch-size" | "--ubatch-size" | "--parallel" | "--threads" | "--timeout" => {
                 value.parse::<i64>().map_err(|_| bad())?;
             }
+            "--metrics" => options.metrics = true,
+            "--no-slots" => options.no_slots = true,
             "--api-key" => options.api_key = Some(value),
             "--api-key-file" => {
                 let text = std::fs::read_to_string(&value).map_err(|_| {
@@ -276,6 +288,8 @@ fn read_fault(
         "ignore-sigterm" => options.ignore_sigterm = true,
         "share-port" => options.share_port = true,
         "say" => options.say = Some(arguments.next()?),
+        "open-requests" => options.open_requests = Some(arguments.next()?.into()),
+        "asleep" => options.asleep = true,
         _ => return None,
     }
     Some(())

@@ -9,6 +9,7 @@
 )]
 
 mod builds;
+mod drain;
 mod facts;
 mod observe;
 mod perform;

@@ -26,6 +26,9 @@ pub(crate) struct ApplyArgs {
     /// Carry it out without asking, removals included
     #[arg(short, long)]
     yes: bool,
+    /// Do not wait for the open requests of servers that stop (`rollout.drain`)
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     terms: TermsArgs,
     #[command(flatten)]
@@ -57,6 +60,11 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
             plan
         } else {
             plan.without_removals()
+        };
+        let plan = if args.force {
+            plan.without_drain()
+        } else {
+            plan
         };
         ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
         if global.verbose {

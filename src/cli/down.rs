@@ -24,6 +24,9 @@ pub(crate) struct DownArgs {
     /// Why, for whoever asks later
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Do not wait for their open requests (`rollout.drain`)
+    #[arg(long)]
+    force: bool,
 }
 
 pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failure> {
@@ -56,6 +59,11 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failu
     }
     let seen = runtime.block_on(backend.observe(&nothing));
     let plan = ending(&seen, &names, args.reason.as_deref());
+    let plan = if args.force {
+        plan.without_drain()
+    } else {
+        plan
+    };
     ui.data(text::plan(&plan, ui.width(), "none of them runs"));
     let report = apply::carry_out(&runtime, &backend, &plan, "down", &root, ui)?;
     Ok(u8::from(

@@ -369,6 +369,7 @@ fn supervision(instance: &Instance) -> Supervision {
         logs: instance.logs.clone(),
         stop_timeout: instance.stop_timeout,
         prove_after: instance.rollout.prove_after,
+        drain: instance.rollout.drain.filter(|drain| !drain.is_zero()),
     }
 }
 

@@ -154,6 +154,10 @@ pub struct Supervision {
     /// How long a launch must stay healthy to count as proven.
     #[serde(with = "seconds")]
     pub prove_after: Duration,
+    /// How long whoever ends a healthy server waits for its open requests; the supervisor only keeps
+    /// it for them. `None` waits for nothing.
+    #[serde(with = "maybe_seconds", skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Duration>,
 }
 
 impl Default for Supervision {
@@ -164,6 +168,7 @@ impl Default for Supervision {
             logs: LogPolicy::default(),
             stop_timeout: Duration::from_secs(30),
             prove_after: Duration::from_mins(10),
+            drain: None,
         }
     }
 }
@@ -185,6 +190,7 @@ impl Supervision {
         note(self.logs != newer.logs, "logs");
         note(self.stop_timeout != newer.stop_timeout, "stop_timeout");
         note(self.prove_after != newer.prove_after, "rollout.prove_after");
+        note(self.drain != newer.drain, "rollout.drain");
         fields
     }
 }
@@ -201,5 +207,34 @@ pub(crate) mod seconds {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+/// The same, for durations that need not be there.
+mod maybe_seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    #[expect(
+        clippy::ref_option,
+        reason = "serde hands over a reference to the field"
+    )]
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => to.serialize_some(&value.as_secs_f64()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Option::<f64>::deserialize(from)?
+            .map(|seconds| Duration::try_from_secs_f64(seconds).map_err(D::Error::custom))
+            .transpose()
     }
 }

@@ -304,7 +304,7 @@ struct Rollout {
     prove_after: Option<Time>,
     /// What happens when it fails.
     on_failure: Option<OnFailure>,
-    /// How long to wait for open requests before a stop.
+    /// How long to wait for open requests before a stop or restart; nothing is waited for without it.
     drain: Option<Time>,
 }
 

@@ -8,6 +8,7 @@ mod reason;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use amount::{Ago, Bytes};
 pub use hold::{BlockReason, Blocker, Hold, HoldReason};
@@ -41,6 +42,17 @@ pub struct Step {
     pub reason: Reason,
     /// What has to be over before.
     pub after: Vec<After>,
+}
+
+impl Step {
+    /// Why it is done, and what a person should know of how.
+    pub fn text(&self) -> String {
+        let reason = &self.reason;
+        match self.action.drain() {
+            Some(drain) => format!("{reason}; up to {} s to drain", drain.as_secs_f64()),
+            None => reason.to_string(),
+        }
+    }
 }
 
 /// An edge of the graph.
@@ -95,6 +107,8 @@ pub struct Start {
     pub supervision: Supervision,
     /// Whether the manifest protects the instance.
     pub protect: bool,
+    /// How long the server it replaces is given to finish its open requests.
+    pub drain: Option<Duration>,
 }
 
 /// Where a launch in a plan comes from.
@@ -139,7 +153,9 @@ pub struct Stop {
     /// What was seen of it.
     pub revision: Revision,
     /// Wait between SIGTERM and SIGKILL.
-    pub stop_timeout: std::time::Duration,
+    pub stop_timeout: Duration,
+    /// How long it is given to finish its open requests before.
+    pub drain: Option<Duration>,
 }
 
 /// What is needed to take a build away.
@@ -250,6 +266,24 @@ impl Action {
             Self::Replace(_) => "-/+",
             Self::Update(_) => "~",
             Self::Stop(_) | Self::Remove(_) | Self::Prune(_) => "-",
+        }
+    }
+
+    /// How long it waits for the open requests of a server it ends.
+    pub const fn drain(&self) -> Option<Duration> {
+        match self {
+            Self::Start(start) | Self::Replace(start) => start.drain,
+            Self::Stop(stop) | Self::Remove(stop) => stop.drain,
+            Self::Install(_) | Self::Update(_) | Self::Prune(_) => None,
+        }
+    }
+
+    /// Makes it wait for nothing.
+    pub(crate) fn forget_drain(&mut self) {
+        match self {
+            Self::Start(start) | Self::Replace(start) => start.drain = None,
+            Self::Stop(stop) | Self::Remove(stop) => stop.drain = None,
+            Self::Install(_) | Self::Update(_) | Self::Prune(_) => {}
         }
     }
 

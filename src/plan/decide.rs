@@ -10,6 +10,7 @@ use super::action::{
     Action, Ago, BlockReason, HoldReason, Needs, PlannedLaunch, Reason, Start, Stop, Update,
 };
 use super::draft::Draft;
+use super::drain::drain_of;
 use super::installs::Build;
 use crate::desired::{Unanswered, Wanted, WantedInstance};
 use crate::instance::is_socket;
@@ -66,7 +67,10 @@ impl Planner<'_> {
                     last_load: server.load.or(memory.last_load),
                 };
                 let replaced = Some(&server.launch).filter(|_| server.verdict == Verdict::Passed);
-                let start = self.start_of(name, wanted, seen, memory, replaced);
+                let start = Start {
+                    drain: drain_of(seen, &wanted.supervision),
+                    ..self.start_of(name, wanted, seen, memory, replaced)
+                };
                 self.try_start(name, Action::Replace(Box::new(start)), reason, seen);
             }
             (None, Comparison::Match) if supervisor.is_some() => self.no_server_yet(name, seen),
@@ -105,6 +109,7 @@ impl Planner<'_> {
                     instance: name.clone(),
                     revision: seen.revision.clone(),
                     stop_timeout: wanted.supervision().stop_timeout,
+                    drain: drain_of(seen, wanted.supervision()),
                 };
                 self.drafts.add(Draft::new(Action::Stop(stop), reason));
             }
@@ -280,6 +285,7 @@ impl Planner<'_> {
             fallback,
             supervision: wanted.supervision.clone(),
             protect: self.desired.protect.contains(name),
+            drain: None,
         }
     }
 

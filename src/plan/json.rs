@@ -156,7 +156,7 @@ impl From<&Plan> for PlanDocument {
             action: step.action.verb().to_owned(),
             subject: (&step.action.subject()).into(),
             reason: step.reason.code().to_owned(),
-            text: step.reason.to_string(),
+            text: step.text(),
             changes: step.reason.changes().iter().map(Into::into).collect(),
             after: step
                 .after

@@ -194,6 +194,7 @@ impl Planner<'_> {
                 instance: start.instance.clone(),
                 revision: start.revision.clone(),
                 stop_timeout: start.supervision.stop_timeout,
+                drain: start.drain.take(),
             };
             let mut stop = Draft::new(Action::Stop(stop), Reason::SwapsPort);
             stop.after.extend(installs.iter().copied());

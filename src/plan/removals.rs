@@ -2,6 +2,7 @@
 
 use super::action::{Action, HoldReason, Reason, Stop};
 use super::draft::Draft;
+use super::drain::drain_of;
 use super::{Planner, Sides};
 use crate::instance::{InstanceName, Supervision};
 use crate::observed::{ObservedInstance, Seen};
@@ -70,12 +71,13 @@ impl Planner<'_> {
 /// A stop by the settings of the supervisor that lives, since the manifest says none.
 fn stop_as_it_is(name: &InstanceName, seen: &ObservedInstance) -> Stop {
     let supervisor = seen.supervisor.known().and_then(Option::as_ref);
+    let settings = supervisor.map_or_else(Supervision::default, |supervisor| {
+        supervisor.settings.clone()
+    });
     Stop {
         instance: name.clone(),
         revision: seen.revision.clone(),
-        stop_timeout: supervisor.map_or_else(
-            || Supervision::default().stop_timeout,
-            |supervisor| supervisor.settings.stop_timeout,
-        ),
+        stop_timeout: settings.stop_timeout,
+        drain: drain_of(seen, &settings),
     }
 }

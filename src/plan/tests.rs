@@ -7,6 +7,7 @@
 )]
 
 mod builds;
+mod drain;
 mod instances;
 mod order;
 mod parts;

@@ -47,7 +47,7 @@ impl Plan {
                 | Action::Replace(_)
                 | Action::Update(_)
                 | Action::Stop(_)
-                | Action::Remove(_) => step.reason.to_string(),
+                | Action::Remove(_) => step.text(),
             },
         });
         let holds = self.holds.iter().map(|hold| Line {

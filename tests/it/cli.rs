@@ -9,6 +9,7 @@ mod binary_verify;
 mod config;
 mod disk_full;
 mod down;
+mod drain;
 mod history;
 mod logs;
 mod own;

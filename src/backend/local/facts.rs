@@ -78,7 +78,7 @@ pub(super) fn carried<'a>(
 }
 
 /// What the living server of a state was given, by the variables its supervisor had it from.
-fn handed_to_server(state: &State) -> BTreeMap<String, String> {
+pub(super) fn handed_to_server(state: &State) -> BTreeMap<String, String> {
     let launch = &state.launch.launch;
     let process = state
         .server

@@ -120,6 +120,9 @@ impl Local {
             let hint = error.hint();
             failed(what(), hint)(error)
         })?;
+        if let Some(patience) = start.drain {
+            self.drain(&folder, patience, true, progress).await?;
+        }
         let (lock, record) = locked_record(&folder, &start.revision, &what()).await?;
         if record.put_down.is_some() {
             return Err(ActionError::PutDown(name.to_string()));
@@ -264,6 +267,9 @@ impl Local {
     async fn stop(&self, stop: &Stop, progress: &dyn Progress) -> Result<(), ActionError> {
         let what = format!("cannot stop `{}`", stop.instance);
         let folder = self.folder(&stop.instance);
+        if let Some(patience) = stop.drain {
+            self.drain(&folder, patience, false, progress).await?;
+        }
         let lock = lock_within(&folder)
             .await
             .map_err(failed(what.clone(), None))?;

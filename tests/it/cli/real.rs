@@ -4,7 +4,7 @@
 use crate::support::sandbox::{Sandbox, is_alive, kill};
 
 /// A root on the real archives with `chat` on this build, or nothing where there are none.
-fn real(build: u32) -> Option<Sandbox> {
+pub(super) fn real(build: u32) -> Option<Sandbox> {
     let Some(folder) = std::env::var_os("LLAMA_ORCH_REAL_DIR") else {
         println!("skipped: LLAMA_ORCH_REAL_DIR is not set");
         return None;
