@@ -16,6 +16,7 @@ mod perform;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -55,6 +56,8 @@ pub struct Local {
     official: bool,
     /// How many archives are received at once.
     slots: Semaphore,
+    /// Whether it was said what supervisors are kept out of.
+    told: AtomicBool,
 }
 
 impl Local {
@@ -67,6 +70,7 @@ impl Local {
             secrets: facts::secrets(&loaded.manifest, &loaded.machine.salt()),
             official: loaded.manifest.source.is_official(),
             slots: Semaphore::new(loaded.manifest.source.parallel_downloads),
+            told: AtomicBool::new(false),
         }
     }
 
@@ -79,6 +83,7 @@ impl Local {
             secrets: BTreeMap::new(),
             official: false,
             slots: Semaphore::new(1),
+            told: AtomicBool::new(false),
         }
     }
 

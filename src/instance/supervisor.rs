@@ -28,6 +28,7 @@
 mod aftermath;
 mod ask;
 mod claim;
+mod confinement;
 mod end;
 mod gating;
 mod life;
@@ -47,6 +48,7 @@ use super::InstanceName;
 use super::folder::InstanceFolder;
 
 pub use claim::ClaimError;
+pub use confinement::{Confinement, ConfinementError, Manager};
 pub use end::{Ended, StopError, end};
 pub use program::{InstallError, Program};
 pub use standing::StandingError;

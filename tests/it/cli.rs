@@ -18,6 +18,7 @@ mod real;
 mod roots;
 mod secrets;
 mod servers;
+mod services;
 mod sources;
 mod status;
 mod trouble;

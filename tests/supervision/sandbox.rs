@@ -13,7 +13,7 @@ use llama_orch::durable;
 use llama_orch::instance::folder::{self, InstanceFolder};
 use llama_orch::instance::record::{Assignment, Record, RecordedLaunch};
 use llama_orch::instance::state::{self, ExitRecord, Phase, State};
-use llama_orch::instance::supervisor::{self, Program, StartError};
+use llama_orch::instance::supervisor::{self, Confinement, Program, StartError};
 use llama_orch::instance::{
     BinaryId, EnvironmentValue, GateSpec, Launch, LaunchInputs, RestartPolicy, Supervision,
 };
@@ -171,7 +171,8 @@ impl Sandbox {
     }
 
     pub(crate) fn supervise(&self) -> Result<(), StartError> {
-        supervisor::start(&self.folder, &self.program, &self.environment)
+        let free = Confinement::default();
+        supervisor::start(&self.folder, &self.program, &self.environment, &free)
     }
 
     /// Starts a supervisor as somebody would who ignores these signals.
@@ -185,7 +186,8 @@ impl Sandbox {
             path: script,
             digest: self.program.digest,
         };
-        supervisor::start(&self.folder, &program, &self.environment).expect("it starts");
+        let free = Confinement::default();
+        supervisor::start(&self.folder, &program, &self.environment, &free).expect("it starts");
     }
 
     /// Keeps `state.json` from being written until what is returned is removed.

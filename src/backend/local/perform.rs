@@ -4,6 +4,7 @@
 //! wanted, then a supervisor is started that reads it. From then on the supervisor needs nobody;
 //! this process only waits for its word.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::install::{self, InstallRequest};
 use crate::instance::folder::InstanceFolder;
 use crate::instance::record::{Assignment, Record, RecordedLaunch};
 use crate::instance::state::Role;
-use crate::instance::supervisor::{self, Program};
+use crate::instance::supervisor::{self, Confinement, Program};
 use crate::kill_point;
 use crate::observed::Revision;
 use crate::plan::action::{Action, PlannedLaunch, Prune, Start, Stop, Update};
@@ -150,8 +151,9 @@ impl Local {
         };
         let id = assignment.id;
         progress.phase("starting");
-        self.assign(&folder, record, assignment, start.protect, &what())
-            .await?;
+        self.assign(&folder, record, assignment, start.protect, progress)
+            .await
+            .map_err(|(error, hint)| failed(what(), hint)(error))?;
         drop(lock);
         self.verdict(&folder, id, progress).await
     }
@@ -164,11 +166,23 @@ impl Local {
         mut record: Record,
         assignment: Assignment,
         protect: bool,
-        what: &str,
-    ) -> Result<(), ActionError> {
+        progress: &dyn Progress,
+    ) -> Result<(), (Cause, Option<String>)> {
+        let confinement = tokio::task::spawn_blocking(Confinement::find)
+            .await
+            .map_err(|error| (error.into(), None))?
+            .map_err(|error| {
+                let hint = error.hint();
+                (error.into(), Some(hint))
+            })?;
+        if !self.told.swap(true, Ordering::Relaxed) {
+            for remark in confinement.remarks() {
+                progress.remark(remark);
+            }
+        }
         let unread = |error: durable::FileError| {
             let hint = error.hint();
-            failed(what.to_owned(), hint)(error)
+            (error.into(), hint)
         };
         let state = read_state(folder).map_err(unread)?;
         if let Some(state) = &state {
@@ -185,14 +199,13 @@ impl Local {
         let asked = folder.clone();
         tokio::task::spawn_blocking(move || -> Result<(), (Cause, Option<String>)> {
             let program = Program::install(&root).map_err(|error| (error.into(), None))?;
-            supervisor::start(&asked, &program, &carried).map_err(|error| {
+            supervisor::start(&asked, &program, &carried, &confinement).map_err(|error| {
                 let hint = error.hint();
                 (error.into(), hint)
             })
         })
         .await
-        .map_err(failed(what.to_owned(), None))?
-        .map_err(|(error, hint)| failed(what.to_owned(), hint)(error))?;
+        .map_err(|error| (error.into(), None))??;
         kill_point::reached("apply.started");
         Ok(())
     }
@@ -237,8 +250,9 @@ impl Local {
         };
         let id = assignment.id;
         progress.phase("taking over");
-        self.assign(&folder, record, assignment, update.protect, &what())
-            .await?;
+        self.assign(&folder, record, assignment, update.protect, progress)
+            .await
+            .map_err(|(error, hint)| failed(what(), hint)(error))?;
         drop(lock);
         self.verdict(&folder, id, progress).await
     }

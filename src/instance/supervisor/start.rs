@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::confinement::Confinement;
 use super::program::Program;
 use super::{ALREADY, WORD};
 use crate::durable::{self, FileError};
@@ -98,11 +99,13 @@ fn listed(notes: &[String]) -> String {
 
 /// Starts a supervisor for what `record.json` wants, detached from the caller, and returns once it
 /// has taken over from whoever was there before, or found that another one is at work on the very
-/// same assignment already. `environment` is added to the caller's own.
+/// same assignment already. `environment` is added to the caller's own; `confinement` is where the
+/// caller is, and what the supervisor is kept out of.
 pub fn start(
     folder: &InstanceFolder,
     program: &Program,
     environment: &BTreeMap<String, String>,
+    confinement: &Confinement,
 ) -> Result<(), StartError> {
     folder.create().map_err(|source| StartError::Folder {
         path: folder.path().to_owned(),
@@ -114,7 +117,8 @@ pub fn start(
             state.supervision.stop_timeout + LAST_WAIT * 2
         });
     let nonce = Uuid::new_v4();
-    let mut child = Command::new(program.path.as_std_path())
+    let mut child = confinement
+        .command(program, folder, nonce)
         .args([WORD, folder.root().as_str(), folder.name().as_str()])
         .envs(environment)
         .env(NONCE, nonce.to_string())
