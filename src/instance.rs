@@ -6,6 +6,7 @@
 //! operating system, [`record`] and [`state`] are the two files that describe an instance on disk.
 
 pub mod backoff;
+pub mod census;
 pub mod folder;
 pub mod gate;
 pub mod identity;

@@ -234,6 +234,71 @@ pub struct Memory {
     pub last_build: Option<BuildName>,
 }
 
+/// What is seen of an instance beyond what a plan needs: for people who look.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Vitals {
+    /// Whether the process its state names as the server is there.
+    pub server: Pulse,
+    /// Whether the process its state names as the supervisor is there.
+    pub supervisor: Pulse,
+    /// Bytes of memory the server and its children have in place; what several processes share
+    /// counts in each.
+    pub resident: Option<u64>,
+    /// Bytes of GPU memory, where the driver tells.
+    pub gpu: Option<u64>,
+    /// Since when the probe's last word holds.
+    pub health_since: Option<Timestamp>,
+    /// How its server last ended, whichever launch that was.
+    pub last_exit: Option<LastExit>,
+}
+
+impl Vitals {
+    /// Whether a state names a process that is not what its lock says lives.
+    pub fn is_contradictory(&self) -> bool {
+        let wrong = |pulse| matches!(pulse, Pulse::Gone | Pulse::Disputed);
+        wrong(self.server) || wrong(self.supervisor)
+    }
+}
+
+/// Whether a process is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pulse {
+    /// Nothing is recorded, or it cannot be told here.
+    #[default]
+    Unknown,
+    /// It lives.
+    Alive,
+    /// It lives and is stopped by a signal (SIGSTOP), so that it does nothing.
+    Suspended,
+    /// It is not there any more, or its number means another process.
+    Gone,
+    /// The states of several instances name it.
+    Disputed,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastExit {
+    /// How.
+    pub exit: Exit,
+    /// When that was noticed.
+    pub at: Timestamp,
+    /// Whether it was asked to.
+    pub asked: bool,
+    /// How and why, in words, as far as its log told.
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for LastExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.reason, self.asked) {
+            (Some(reason), _) => f.write_str(reason),
+            (None, true) => write!(f, "{}, as asked", self.exit),
+            (None, false) => self.exit.fmt(f),
+        }
+    }
+}
+
 /// How what runs, or is tried, differs from what is wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Comparison {

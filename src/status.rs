@@ -2,17 +2,20 @@
 //!
 //! Pure; how a row looks is the terminal's business.
 
-use std::collections::BTreeSet;
+mod view;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::desired::{Desired, WantedInstance};
+use crate::desired::Desired;
 use crate::instance::InstanceName;
-use crate::instance::state::Health;
-use crate::observed::{Comparison, Observed, ObservedInstance, Seen, Verdict};
-use crate::plan::Plan;
-use crate::plan::action::{Action, Ago, HoldReason};
+use crate::observed::{self, Observed, Vitals};
+use crate::plan::action::Ago;
+use crate::plan::{self, Plan};
+use view::View;
 
 /// The number in `format_version`.
 pub const FORMAT_VERSION: u32 = 1;
@@ -39,18 +42,83 @@ pub struct Row {
     pub build: Option<String>,
     /// Where it listens, as `host:port`.
     pub address: Option<String>,
-    /// Seconds since it runs or starts.
+    /// Seconds since its server was spawned.
     pub seconds: Option<i64>,
+    /// Seconds until it is started again, where it backs off.
+    pub retry_in_seconds: Option<i64>,
+    /// What its supervisor last said of its health; unknown where nobody watches it.
+    pub health: Option<HealthWord>,
+    /// Seconds since its supervisor said so. It says so when it changes, however often it asks.
+    pub health_seconds: Option<i64>,
+    /// Seconds its load took, from the bound port to healthy.
+    pub load_seconds: Option<f64>,
+    /// Bytes of memory its server and the server's children have in place (RSS); what several
+    /// processes share, such as a model that is mapped, counts in each.
+    pub memory_bytes: Option<u64>,
+    /// Bytes of GPU memory they have, where the driver tells.
+    pub gpu_memory_bytes: Option<u64>,
     /// Restarts of this launch.
     pub restarts: u32,
+    /// How its server last ended.
+    pub last_exit: Option<ExitWords>,
     /// Whether it has stayed healthy long enough to be rolled back to.
     pub proven: bool,
     /// How the system names the server: `pid 4121`.
     pub process: Option<String>,
+    /// Whether `orchestrator.yaml` has it; `null` where that cannot be read.
+    pub in_manifest: Option<bool>,
     /// Whether what runs is what the manifest says.
     pub matches: bool,
     /// What else is to be said of it.
     pub note: Option<String>,
+}
+
+/// What a supervisor says of its server's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthWord {
+    /// It answers.
+    Healthy,
+    /// It lives and does not answer.
+    Unresponsive,
+    /// It was not asked yet, or nobody asks.
+    Unknown,
+}
+
+impl HealthWord {
+    /// The word people read.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Unresponsive => "unresponsive",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ExitWords {
+    /// How, and why as far as its log told: `exited with code 1: out of memory`.
+    pub how: String,
+    /// When that was noticed (RFC 3339).
+    pub at: String,
+    /// Seconds since.
+    pub seconds_ago: i64,
+    /// Whether it was asked to.
+    pub asked: bool,
+}
+
+impl ExitWords {
+    /// How a server ended, told at a moment.
+    pub fn of(exit: &observed::LastExit, now: Timestamp) -> Self {
+        Self {
+            how: exit.to_string(),
+            at: exit.at.to_string(),
+            seconds_ago: Ago::between(exit.at, now),
+            asked: exit.asked,
+        }
+    }
 }
 
 /// What an instance is at.
@@ -69,8 +137,10 @@ pub enum InstanceState {
     GaveUp,
     /// Its launch failed and nothing runs in its stead.
     Failed,
-    /// It runs without a supervisor.
+    /// It runs and nobody watches it: its supervisor is gone or suspended.
     Unsupervised,
+    /// It does not run, and the plan holds its start back: for another instance, or for a person.
+    Held,
     /// A person put it down, or the manifest disables it.
     Down,
     /// It does not run.
@@ -90,6 +160,7 @@ impl InstanceState {
             Self::GaveUp => "gave up",
             Self::Failed => "failed",
             Self::Unsupervised => "unsupervised",
+            Self::Held => "held",
             Self::Down => "down",
             Self::Stopped => "stopped",
             Self::Unknown => "unknown",
@@ -104,6 +175,7 @@ impl InstanceState {
             | Self::GaveUp
             | Self::Failed
             | Self::Unsupervised
+            | Self::Held
             | Self::Stopped
             | Self::Unknown => true,
             Self::Running | Self::Starting | Self::Down => false,
@@ -113,22 +185,45 @@ impl InstanceState {
 
 impl Status {
     /// One row for each instance that is wanted or has left a trace.
-    pub fn of(desired: &Desired, observed: &Observed, plan: &Plan) -> Self {
+    pub fn of(
+        desired: &Desired,
+        observed: &Observed,
+        plan: &Plan,
+        vitals: &BTreeMap<InstanceName, Vitals>,
+    ) -> Self {
         let names: BTreeSet<&InstanceName> = desired
             .instances
             .keys()
             .chain(observed.instances.keys())
             .collect();
-        let absent = ObservedInstance::absent();
-        let instances = names.into_iter().map(|name| {
-            let seen = observed.instances.get(name).unwrap_or(&absent);
-            row(name, desired, seen, observed, plan)
-        });
+        let view = View::of(desired, observed, plan, vitals);
         Self {
             format_version: FORMAT_VERSION,
             at: observed.at.to_string(),
-            instances: instances.collect(),
+            instances: names.into_iter().map(|name| view.row(name)).collect(),
         }
+    }
+
+    /// The same of a machine whose manifest cannot be read: what runs, and no word of what it should be.
+    pub fn without_manifest(observed: &Observed, vitals: &BTreeMap<InstanceName, Vitals>) -> Self {
+        let desired = Desired::nothing();
+        let plan = plan::plan(&desired, observed);
+        let mut status = Self::of(&desired, observed, &plan, vitals);
+        for row in &mut status.instances {
+            row.in_manifest = None;
+            row.note = vitals.iter().find_map(|(name, vitals)| {
+                (name.as_str() == row.name).then(|| view::contradiction(vitals))?
+            });
+        }
+        status
+    }
+
+    /// Only these instances.
+    #[must_use]
+    pub fn narrowed(mut self, names: &BTreeSet<InstanceName>) -> Self {
+        self.instances
+            .retain(|row| names.iter().any(|name| name.as_str() == row.name));
+        self
     }
 
     /// Whether any instance needs a person's attention.
@@ -137,96 +232,8 @@ impl Status {
     }
 }
 
-fn row(
-    name: &InstanceName,
-    desired: &Desired,
-    seen: &ObservedInstance,
-    observed: &Observed,
-    plan: &Plan,
-) -> Row {
-    let memory = seen.memory.known();
-    let server = seen.server.known().and_then(Option::as_ref);
-    let supervisor = seen.supervisor.known().and_then(Option::as_ref);
-    let wanted = match desired.instances.get(name) {
-        Some(WantedInstance::Resolved(wanted)) => Some(wanted),
-        Some(WantedInstance::Unresolved(_)) | None => None,
-    };
-    let put_down = memory.is_some_and(|memory| memory.put_down.is_some());
-    let disabled = wanted.is_some_and(|wanted| !wanted.enabled);
-    let state = match server {
-        _ if seen.unseen().is_some() => InstanceState::Unknown,
-        Some(_) if supervisor.is_none() => InstanceState::Unsupervised,
-        Some(server) if server.verdict == Verdict::Starting => InstanceState::Starting,
-        Some(server) if server.health == Health::Unresponsive => InstanceState::Unresponsive,
-        Some(_) => InstanceState::Running,
-        None => match supervisor {
-            Some(supervisor) if supervisor.backing_off.is_some() => InstanceState::BackingOff,
-            Some(_) => InstanceState::Starting,
-            None if put_down || disabled => InstanceState::Down,
-            None if memory.is_some_and(|memory| memory.gave_up.is_some()) => InstanceState::GaveUp,
-            None if seen.failed.is_some() => InstanceState::Failed,
-            // Nobody wants it to run any more.
-            None if !desired.instances.contains_key(name) => InstanceState::Down,
-            None => InstanceState::Stopped,
-        },
-    };
-    let step = plan
-        .steps()
-        .iter()
-        .find(|step| step.action.subject().instance() == Some(name));
-    let hold = plan
-        .holds()
-        .iter()
-        .find(|hold| hold.subject.instance() == Some(name));
-    let blocker = plan
-        .blockers()
-        .iter()
-        .find(|blocker| blocker.subject.instance() == Some(name));
-    let note = match (blocker, hold, step) {
-        (Some(blocker), ..) => Some(format!("blocked: {}", blocker.why)),
-        // Nobody was asked, which is this view's own choice.
-        (None, Some(hold), _) if matches!(hold.why, HoldReason::Locked(_)) => {
-            Some("not resolved yet; see `llama-orch plan`".to_owned())
-        }
-        (None, Some(hold), _) => Some(hold.text()),
-        (None, None, Some(step)) => Some(match &step.action {
-            Action::Replace(_) | Action::Update(_) => {
-                format!("`apply` would {} it: {}", step.action.verb(), step.reason)
-            }
-            _ => step.reason.to_string(),
-        }),
-        (None, None, None) => None,
-    };
-    let launch = server.map(|server| &server.launch.launch);
-    let address = launch
-        .map(|launch| (&launch.host, launch.port))
-        .or_else(|| wanted.map(|wanted| (&wanted.launch.host, wanted.launch.port)))
-        .map(|(host, port)| address(host, port));
-    let build = launch
-        .map(|launch| launch.build.to_string())
-        .or_else(|| memory.and_then(|memory| memory.last_build.as_ref().map(ToString::to_string)));
-    Row {
-        name: name.to_string(),
-        state,
-        build,
-        address,
-        seconds: server.map(|server| Ago::between(server.since, observed.at)),
-        restarts: server
-            .map(|server| server.restarts)
-            .or_else(|| supervisor.map(|supervisor| supervisor.restarts))
-            .unwrap_or_default(),
-        proven: server.is_some_and(|server| server.proven),
-        process: server.map(|server| server.process.clone()),
-        matches: wanted.is_some_and(|wanted| match &seen.server {
-            Seen::Known(Some(_)) => wanted.enabled && seen.comparison == Comparison::Match,
-            Seen::Known(None) => !wanted.enabled,
-            Seen::Unknown(_) => false,
-        }),
-        note,
-    }
-}
-
-fn address(host: &str, port: u16) -> String {
+/// How an address is written.
+pub(crate) fn address(host: &str, port: u16) -> String {
     if crate::instance::is_socket(host) {
         host.to_owned()
     } else if host.contains(':') {

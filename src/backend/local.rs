@@ -13,12 +13,14 @@ mod drain;
 mod facts;
 mod observe;
 mod perform;
+mod survey;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+pub use survey::Survey;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 

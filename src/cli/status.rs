@@ -1,95 +1,247 @@
 //! `status`: every instance in one row. Asks nobody: what the lock does not cover is said to be
-//! unresolved.
+//! unresolved, and health is what supervisors said last.
+
+use std::collections::BTreeSet;
 
 use clap::Args;
-use llama_orch::backend::Backend as _;
-use llama_orch::backend::local::Local;
+use llama_orch::backend::local::{Local, Survey};
 use llama_orch::desired::resolve::Terms;
-use llama_orch::plan::action::Ago;
-use llama_orch::reconcile::{self, Pass};
+use llama_orch::instance::InstanceName;
+use llama_orch::manifest::Manifest;
+use llama_orch::plan::action::{Ago, Bytes};
+use llama_orch::plan::{self, Plan};
+use llama_orch::reconcile::Loaded;
+use llama_orch::root::Root;
 use llama_orch::status::{Row, Status};
 
-use super::diagnostic::Failure;
+use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
-use super::{Global, runtime, text};
+use super::{Global, among, runtime, text};
 
 /// Show every instance: state, build, address
+///
+/// Health is what the supervisors said last; `llama-orch health` asks the servers themselves. Memory
+/// is what a server and its children have in place (RSS), so that a model that is mapped by several
+/// counts in each.
 #[derive(Debug, Args)]
+#[command(after_help = STATUS_CODES)]
 pub(crate) struct StatusArgs {
+    /// Only these instances
+    #[arg(value_name = "NAME")]
+    names: Vec<InstanceName>,
+    /// Only instances with this tag
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// Show more columns: health, load time, last exit, process and the like (as does `-v`)
+    #[arg(long)]
+    wide: bool,
     /// Print it as JSON (`config schema status` prints its schema)
     #[arg(long)]
     json: bool,
 }
 
+const STATUS_CODES: &str = "\
+Exit codes:
+  0    every instance runs, starts, or is down because somebody wants it so
+  1    one is in another state, is blocked, or has a failure on hold
+  65   orchestrator.yaml or a config file is invalid (what runs is shown all the same)";
+
+/// A root as far as it can be read, and what is there.
+pub(super) struct Sight {
+    /// The manifest and what goes with it, or what is wrong with it.
+    pub(super) loaded: Result<Loaded, Failure>,
+    /// What was seen.
+    pub(super) survey: Survey,
+    /// What is wanted, and what would be done about it.
+    pub(super) view: Option<(llama_orch::desired::Desired, Plan)>,
+}
+
+impl Sight {
+    /// Looks, and asks no release source.
+    pub(super) fn of(root: &Root) -> Result<Self, Failure> {
+        let terms = Terms {
+            locked: true,
+            offline: true,
+            ..Terms::default()
+        };
+        Ok(match Loaded::read(root) {
+            Ok(loaded) => {
+                let source = loaded.source(terms);
+                let (resolved, _) = runtime()?.block_on(loaded.resolve(&source, terms));
+                let survey = Local::new(&loaded, terms).survey(&resolved.desired);
+                let plan = plan::plan(&resolved.desired, &survey.observed);
+                Self {
+                    loaded: Ok(loaded),
+                    survey,
+                    view: Some((resolved.desired, plan)),
+                }
+            }
+            // What runs is worth seeing all the more when the manifest is broken.
+            Err(error) => Self {
+                loaded: Err(Failure::from(error)),
+                survey: Local::bare(root).survey(&llama_orch::desired::Desired::nothing()),
+                view: None,
+            },
+        })
+    }
+
+    /// Every instance that is wanted or has left a trace.
+    pub(super) fn known(&self) -> BTreeSet<InstanceName> {
+        let wanted = self
+            .view
+            .iter()
+            .flat_map(|(desired, _)| desired.instances.keys());
+        wanted
+            .chain(self.survey.observed.instances.keys())
+            .cloned()
+            .collect()
+    }
+
+    /// One row for each of them.
+    pub(super) fn status(&self) -> Status {
+        let Survey { observed, vitals } = &self.survey;
+        match &self.view {
+            Some((desired, plan)) => Status::of(desired, observed, plan, vitals),
+            None => Status::without_manifest(observed, vitals),
+        }
+    }
+}
+
 pub(crate) fn run(global: &Global, args: &StatusArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.find_root()?;
-    let terms = Terms {
-        locked: true,
-        offline: true,
-        ..Terms::default()
-    };
-    let runtime = runtime()?;
-    let (status, attention) = match reconcile::Loaded::read(&root) {
-        Ok(loaded) => {
-            let backend = Local::new(&loaded, terms);
-            let source = loaded.source(terms);
-            let pass = reconcile::pass(&loaded, &source, &backend, terms);
-            let Pass {
-                resolved,
-                observed,
-                plan,
-                ..
-            } = runtime.block_on(pass);
-            let status = Status::of(&resolved.desired, &observed, &plan);
-            (status, Ok(plan.needs_attention()))
-        }
-        // What runs is worth seeing all the more when the manifest is broken.
-        Err(error) => {
-            let desired = llama_orch::desired::Desired::nothing();
-            let observed = runtime.block_on(Local::bare(&root).observe(&desired));
-            let plan = llama_orch::plan::plan(&desired, &observed);
-            let mut status = Status::of(&desired, &observed, &plan);
-            for row in &mut status.instances {
-                row.note = None;
+    let sight = Sight::of(&root)?;
+    let mut status = sight.status();
+    let mut attention = sight
+        .view
+        .as_ref()
+        .is_some_and(|(_, plan)| plan.needs_attention());
+    let names = match (&args.tag, &sight.loaded) {
+        (None, _) if args.names.is_empty() => None,
+        (None, _) => Some(among(&args.names, &sight.known())?),
+        (Some(tag), Ok(loaded)) => {
+            let mut names = tagged(&loaded.manifest, tag)?;
+            if !args.names.is_empty() {
+                let asked = among(&args.names, &sight.known())?;
+                names.retain(|name| asked.contains(name));
             }
-            (status, Err(Failure::from(error)))
+            Some(names)
         }
+        // Tags stand in the manifest alone.
+        (Some(_), Err(_)) => return sight.loaded.map(|_| 1),
     };
+    if let Some(names) = names {
+        status = status.narrowed(&names);
+        attention = sight
+            .view
+            .is_some_and(|(_, plan)| plan.narrowed(&names).needs_attention());
+    }
     if args.json {
         ui.data(serde_json::to_string_pretty(&status).unwrap_or_default());
     } else if status.instances.is_empty() {
         ui.data("There are no instances.");
     } else {
-        ui.data(table(&status, global.verbose));
+        ui.data(table(&status, args.wide || global.verbose, ui.width()));
         for row in &status.instances {
             if let Some(note) = &row.note {
                 ui.data(text::note(&row.name, note, ui.width()));
             }
         }
     }
-    Ok(u8::from(attention? || status.is_unhealthy()))
+    sight.loaded?;
+    Ok(u8::from(attention || status.is_unhealthy()))
 }
 
-fn table(status: &Status, verbose: bool) -> String {
-    let mut header = vec!["NAME", "STATE", "BUILD", "ADDRESS", "FOR", "RESTARTS"];
-    if verbose {
-        header.extend(["PROCESS", "PROVEN"]);
+/// The instances with a tag, of which there has to be one.
+fn tagged(manifest: &Manifest, tag: &str) -> Result<BTreeSet<InstanceName>, Failure> {
+    let with = manifest.instances.iter();
+    let names: BTreeSet<InstanceName> = with
+        .filter(|(_, instance)| instance.tags.contains(tag))
+        .map(|(name, _)| name.clone())
+        .collect();
+    if !names.is_empty() {
+        return Ok(names);
     }
-    let cell = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    let rows = status.instances.iter().map(|row: &Row| {
-        let mut cells = vec![
-            row.name.clone(),
-            row.state.word().to_owned(),
-            cell(row.build.clone()),
-            cell(row.address.clone()),
-            cell(row.seconds.map(|seconds| Ago(seconds).to_string())),
-            row.restarts.to_string(),
-        ];
-        if verbose {
-            cells.push(cell(row.process.clone()));
-            cells.push(if row.proven { "yes" } else { "no" }.to_owned());
+    let known: BTreeSet<&str> = manifest
+        .instances
+        .values()
+        .flat_map(|instance| instance.tags.iter().map(String::as_str))
+        .collect();
+    let hint = if known.is_empty() {
+        "no instance has tags".to_owned()
+    } else {
+        let known: Vec<&str> = known.into_iter().collect();
+        format!("there are {}", known.join(", "))
+    };
+    let message = format!("no instance has the tag `{tag}`");
+    Err(Failure::new(Kind::Usage, message).hint(hint))
+}
+
+/// A column: its name, and what stands in it.
+type Column = (&'static str, fn(&Row) -> String);
+
+const COLUMNS: &[Column] = &[
+    ("NAME", |row| row.name.clone()),
+    ("STATE", |row| row.state.word().to_owned()),
+    ("BUILD", |row| cell(row.build.clone())),
+    ("ADDRESS", |row| cell(row.address.clone())),
+    ("FOR", |row| cell(row.seconds.map(time))),
+    ("RESTARTS", |row| row.restarts.to_string()),
+    ("MEMORY", |row| cell(row.memory_bytes.map(bytes))),
+];
+
+const MORE: &[Column] = &[
+    ("GPU", |row| cell(row.gpu_memory_bytes.map(bytes))),
+    ("HEALTH", |row| match (row.health, row.health_seconds) {
+        (Some(health), Some(seconds)) => format!("{} for {}", health.word(), time(seconds)),
+        (Some(health), None) => health.word().to_owned(),
+        (None, _) => cell(None),
+    }),
+    ("LOAD", |row| {
+        cell(row.load_seconds.map(|seconds| format!("{seconds:.1} s")))
+    }),
+    ("LAST EXIT", |row| {
+        let exit = row.last_exit.as_ref();
+        cell(exit.map(|exit| format!("{} ago, {}", time(exit.seconds_ago), exit.how)))
+    }),
+    ("PROVEN", |row| yes(row.proven)),
+    ("AS WRITTEN", |row| {
+        cell(row.in_manifest.map(|_| yes(row.matches)))
+    }),
+    ("PROCESS", |row| cell(row.process.clone())),
+];
+
+fn cell(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "-".to_owned())
+}
+
+fn time(seconds: i64) -> String {
+    Ago(seconds).to_string()
+}
+
+fn bytes(bytes: u64) -> String {
+    Bytes(bytes).to_string()
+}
+
+fn yes(is: bool) -> String {
+    if is { "yes" } else { "no" }.to_owned()
+}
+
+/// The rows, less the last columns where a terminal has no room for them.
+fn table(status: &Status, wide: bool, width: Option<usize>) -> String {
+    let more = if wide { MORE } else { &[] };
+    let mut columns: Vec<&Column> = COLUMNS.iter().chain(more).collect();
+    let table = |columns: &[&Column]| {
+        let header: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let rows = status.instances.iter();
+        let rows = rows.map(|row| columns.iter().map(|(_, cell)| cell(row)).collect());
+        (header, rows.collect::<Vec<Vec<String>>>())
+    };
+    let (mut header, mut rows) = table(&columns);
+    if let Some(width) = width.filter(|_| !wide) {
+        while columns.len() > 2 && text::table_width(&header, &rows) > width {
+            columns.pop();
+            (header, rows) = table(&columns);
         }
-        cells
-    });
-    text::table(&header, rows.collect())
+    }
+    text::table(&header, rows)
 }

@@ -16,6 +16,7 @@ use llama_orch::plan::Plan;
 use llama_orch::plan::action::{Action, Step};
 use llama_orch::plan::text::{Line, change_texts};
 use similar::TextDiff;
+use unicode_width::UnicodeWidthStr as _;
 
 const GREEN: Style = AnsiColor::Green.on_default();
 const RED: Style = AnsiColor::Red.on_default();
@@ -206,6 +207,16 @@ pub(crate) fn note(name: &str, note: &str, width: Option<usize>) -> String {
     let text = format!("{name}: {note}");
     let Some(width) = width else { return text };
     textwrap::fill(&text, textwrap::Options::new(width).subsequent_indent("  "))
+}
+
+/// The columns of the terminal that [`table`] takes where nothing is wrapped.
+pub(crate) fn table_width(header: &[&str], rows: &[Vec<String>]) -> usize {
+    let widths = header.iter().enumerate().map(|(column, name)| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let cells = cells.map(|cell| cell.width());
+        cells.chain([name.width()]).max().unwrap_or_default()
+    });
+    widths.sum::<usize>() + 2 * header.len().saturating_sub(1)
 }
 
 /// A table without lines: a header in dim, columns two blanks apart.

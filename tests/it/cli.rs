@@ -21,4 +21,5 @@ mod servers;
 mod services;
 mod sources;
 mod status;
+mod status_truth;
 mod trouble;

@@ -28,6 +28,15 @@ use crate::registry::Registry;
 impl Local {
     /// Looks at everything that is wanted or has left a trace.
     pub(super) fn look(&self, desired: &Desired) -> Observed {
+        self.look_closely(desired, |_, _| {})
+    }
+
+    /// Looks, and shows what the files and locks of each instance say.
+    pub(super) fn look_closely(
+        &self,
+        desired: &Desired,
+        mut show: impl FnMut(&InstanceName, &Sight),
+    ) -> Observed {
         let at = Timestamp::now();
         let registry = install::listed(&self.root.bins());
         let empty = Registry::default();
@@ -48,6 +57,7 @@ impl Local {
                 wanted.map(|wanted| facts::locate(&self.root, known, &wanted.launch, &self.salt));
             let sight = Sight::of(&self.folder(&name));
             pids.extend(sight.pid());
+            show(&name, &sight);
             instances.insert(name, sight.observed(located, at, boot));
         }
         let ports = ports(desired, &instances, &pids);
@@ -117,11 +127,11 @@ fn ports(
 
 /// What the files and locks of one instance say, as far as they can be read.
 pub(super) struct Sight {
-    record: Result<Option<Record>, Unseen>,
-    state: Result<Option<State>, Unseen>,
-    exit: Option<ExitRecord>,
-    supervisor_lives: Result<bool, Unseen>,
-    server_lives: Result<bool, Unseen>,
+    pub(super) record: Result<Option<Record>, Unseen>,
+    pub(super) state: Result<Option<State>, Unseen>,
+    pub(super) exit: Option<ExitRecord>,
+    pub(super) supervisor_lives: Result<bool, Unseen>,
+    pub(super) server_lives: Result<bool, Unseen>,
 }
 
 /// How long a supervisor that has its lock may take to write its first state. It does so at once.

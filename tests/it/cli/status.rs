@@ -11,9 +11,9 @@ fn it_shows_what_runs_what_is_down_and_what_has_never_run() {
     assert_snapshot!(sandbox.run(&["status"]), @r"
     exit code 1
     --- stdout
-    NAME   STATE    BUILD  ADDRESS  FOR  RESTARTS
-    chat   stopped  -      -        -    0
-    embed  stopped  -      -        -    0
+    NAME   STATE    BUILD  ADDRESS  FOR  RESTARTS  MEMORY
+    chat   stopped  -      -        -    0         -
+    embed  stopped  -      -        -    0         -
     chat: not resolved yet; see `llama-orch plan`
     embed: not resolved yet; see `llama-orch plan`
     ");
@@ -24,18 +24,18 @@ fn it_shows_what_runs_what_is_down_and_what_has_never_run() {
     assert_snapshot!(sandbox.run(&["ps"]), @r"
     exit code 0
     --- stdout
-    NAME   STATE    BUILD  ADDRESS          FOR  RESTARTS
-    chat   running  b1001  127.0.0.1:[PORT]  [TIME]  0
-    embed  down     -      127.0.0.1:[PORT]  -    0
+    NAME   STATE    BUILD  ADDRESS          FOR  RESTARTS  MEMORY
+    chat   running  b1001  127.0.0.1:[PORT]  [TIME]  0         [SIZE]
+    embed  down     -      127.0.0.1:[PORT]  -    0         -
     embed: put down: saves memory; `llama-orch up embed` starts it
     ");
     sandbox.write_instances(&[("chat", 1001)]);
     assert_snapshot!(sandbox.run(&["status"]), @r"
     exit code 0
     --- stdout
-    NAME   STATE    BUILD  ADDRESS          FOR  RESTARTS
-    chat   running  b1001  127.0.0.1:[PORT]  [TIME]  0
-    embed  down     -      -                -    0
+    NAME   STATE    BUILD  ADDRESS          FOR  RESTARTS  MEMORY
+    chat   running  b1001  127.0.0.1:[PORT]  [TIME]  0         [SIZE]
+    embed  down     -      -                -    0         -
     embed: no longer in orchestrator.yaml
     ");
 }
@@ -47,8 +47,8 @@ fn it_shows_what_runs_when_the_manifest_is_broken() {
     assert_snapshot!(sandbox.run(&["status"]), @r"
     exit code 65
     --- stdout
-    NAME  STATE    BUILD  ADDRESS          FOR  RESTARTS
-    chat  running  b1001  127.0.0.1:[PORT]  [TIME]  0
+    NAME  STATE    BUILD  ADDRESS          FOR  RESTARTS  MEMORY
+    chat  running  b1001  127.0.0.1:[PORT]  [TIME]  0         [SIZE]
     --- stderr
     error: `orchestrator.yaml` has 1 mistake
       orchestrator.yaml:1:10: `version` wants a number from 1 to 4294967295, not `one`

@@ -308,7 +308,12 @@ impl Story {
         let Some(pass) = self.pass(&["locked"]) else {
             return;
         };
-        let status = Status::of(&pass.resolved.desired, &pass.observed, &pass.plan);
+        let status = Status::of(
+            &pass.resolved.desired,
+            &pass.observed,
+            &pass.plan,
+            &BTreeMap::new(),
+        );
         for row in status.instances {
             let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
             let (state, build) = (row.state.word(), or_none(row.build));

@@ -359,8 +359,13 @@ pub(crate) fn ask(port: u16, method: &str, path: &str, body: &str) -> String {
 
 /// Sends SIGKILL to a process this test has started.
 pub(crate) fn kill(pid: u32) {
+    signal(pid, rustix::process::Signal::KILL);
+}
+
+/// Sends a signal to a process this test has started.
+pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
+    rustix::process::kill_process(pid, signal).expect("it is there");
 }
 
 /// Whether a process is there and not a zombie.
