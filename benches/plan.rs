@@ -19,7 +19,7 @@ use llama_orch::desired::{
     ArchiveOrigin, Desired, Wanted, WantedArchive, WantedBinary, WantedInstance,
 };
 use llama_orch::instance::record::RecordedLaunch;
-use llama_orch::instance::state::Health;
+use llama_orch::instance::state::{Health, PROTOCOL};
 use llama_orch::instance::{BinaryId, InstanceName, Launch, LaunchInputs, Supervision};
 use llama_orch::manifest::OnFailure;
 use llama_orch::observed::{
@@ -160,6 +160,7 @@ fn launch(index: u16, binary: &WantedBinary) -> Launch {
         fetches: false,
         router: false,
         foreign: false,
+        gpu: None,
         inputs,
     }
 }
@@ -189,6 +190,7 @@ fn running(launch: Launch, at: Timestamp) -> ObservedInstance {
         revision: Revision::new(*b"it runs"),
         supervisor: Seen::Known(Some(Supervisor {
             settings: Supervision::default(),
+            protocol: PROTOCOL,
             backing_off: None,
             restarts: 0,
             builds: BTreeSet::from([binary]),

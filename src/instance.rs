@@ -33,7 +33,9 @@ use uuid::Uuid;
 
 use crate::release::{BuildName, Digest, ParseError};
 
-pub use settings::{CheckKind, GateSpec, LogPolicy, ProbeKind, RestartPolicy, Supervision};
+pub use settings::{
+    CheckKind, GateSpec, Liveness, LogPolicy, ProbeKind, RestartPolicy, Supervision,
+};
 
 /// The name of an instance: 1 to 64 of `a-z 0-9 _ -`, beginning and ending with a letter or digit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -259,6 +261,10 @@ pub struct Launch {
     /// Built elsewhere: the number it reports need not be that of its name.
     #[serde(default)]
     pub foreign: bool,
+    /// What the devices are called of which the server must use one (`CUDA`, `Vulkan`), less their
+    /// number; empty for any but the CPU. `None`: whatever it finds will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
     /// What this launch is compared by.
     pub inputs: LaunchInputs,
 }

@@ -173,6 +173,9 @@ impl Revision {
 pub struct Supervisor {
     /// The settings it works by.
     pub settings: Supervision,
+    /// Which protocol it speaks ([`PROTOCOL`](crate::instance::state::PROTOCOL)), and so which
+    /// settings it knows.
+    pub protocol: u32,
     /// When it starts its server again, where it waits to.
     pub backing_off: Option<Timestamp>,
     /// Restarts in a row.

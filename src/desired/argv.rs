@@ -125,6 +125,7 @@ pub(super) fn launch(
             }),
         router: matches!(source, Some(ModelSource::Directory(_))),
         foreign: false,
+        gpu: None,
         inputs: launch.inputs,
     }
 }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::instance::{BinaryId, InstanceName, Supervision};
 use crate::lock::Lock;
-use crate::manifest::{Instance, Manifest};
+use crate::manifest::{Instance, Manifest, OnFailure};
 use crate::release::host::Host;
 use crate::release::{BuildName, Digest, Tag, Variant, VariantRequest};
 
@@ -370,6 +370,7 @@ fn supervision(instance: &Instance) -> Supervision {
         stop_timeout: instance.stop_timeout,
         prove_after: instance.rollout.prove_after,
         drain: instance.rollout.drain.filter(|drain| !drain.is_zero()),
+        leave_failed: instance.rollout.on_failure == OnFailure::Leave,
     }
 }
 

@@ -40,6 +40,17 @@ pub enum CheckKind {
     },
 }
 
+/// What is done about a server that passed its gate and stops answering.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Liveness {
+    /// It is told of, and left as it is: a long prompt delays answers as well.
+    #[default]
+    Report,
+    /// It is ended, and started again as after a crash.
+    Restart,
+}
+
 /// What a start must pass. Durations are written as seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -63,6 +74,8 @@ pub struct GateSpec {
     pub start_period: Duration,
     /// Probes that must fail in a row before a server that had passed is called unresponsive.
     pub retries: u32,
+    /// What is done then. Supervisors know it from protocol 2 on.
+    pub liveness: Liveness,
     /// The request made after `/health`.
     pub probe: ProbeKind,
     /// How long the server must stay up after that.
@@ -81,6 +94,7 @@ impl Default for GateSpec {
             timeout: Duration::from_secs(5),
             start_period: Duration::from_mins(1),
             retries: 3,
+            liveness: Liveness::Report,
             probe: ProbeKind::None,
             min_healthy: Duration::from_secs(2),
         }
@@ -158,6 +172,9 @@ pub struct Supervision {
     /// it for them. `None` waits for nothing.
     #[serde(with = "maybe_seconds", skip_serializing_if = "Option::is_none")]
     pub drain: Option<Duration>,
+    /// Whether a server that fails its gate alive is left running (`rollout.on_failure: leave`).
+    /// Supervisors know it from protocol 2 on.
+    pub leave_failed: bool,
 }
 
 impl Default for Supervision {
@@ -169,20 +186,31 @@ impl Default for Supervision {
             stop_timeout: Duration::from_secs(30),
             prove_after: Duration::from_mins(10),
             drain: None,
+            leave_failed: false,
         }
     }
 }
 
 impl Supervision {
-    /// The manifest fields in which `self` and `newer` differ.
-    pub fn changed_fields(&self, newer: &Self) -> Vec<&'static str> {
+    /// The manifest fields in which `self`, which a supervisor of `protocol` works by, and `newer`
+    /// differ. What such a supervisor does not know is no difference: it could never take it up.
+    pub fn changed_fields(&self, newer: &Self, protocol: u32) -> Vec<&'static str> {
+        let knows_all = protocol >= 2;
+        let gate = GateSpec {
+            liveness: if knows_all {
+                newer.gate.liveness
+            } else {
+                self.gate.liveness
+            },
+            ..newer.gate.clone()
+        };
         let mut fields = Vec::new();
         let mut note = |differs: bool, field| {
             if differs {
                 fields.push(field);
             }
         };
-        note(self.gate != newer.gate, "healthcheck");
+        note(self.gate != gate, "healthcheck");
         note(
             self.restart_policy != newer.restart_policy,
             "restart_policy",
@@ -190,7 +218,11 @@ impl Supervision {
         note(self.logs != newer.logs, "logs");
         note(self.stop_timeout != newer.stop_timeout, "stop_timeout");
         note(self.prove_after != newer.prove_after, "rollout.prove_after");
-        note(self.drain != newer.drain, "rollout.drain");
+        note(knows_all && self.drain != newer.drain, "rollout.drain");
+        note(
+            knows_all && self.leave_failed != newer.leave_failed,
+            "rollout.on_failure",
+        );
         fields
     }
 }

@@ -19,7 +19,17 @@ pub const SCHEMA: u32 = 1;
 
 /// The protocol between commands and supervisors: which signal means what, and which fields of
 /// `record.json` a supervisor understands. A supervisor of this number or one less is understood.
-pub const PROTOCOL: u32 = 1;
+///
+/// | protocol | what came with it |
+/// | --- | --- |
+/// | 1 | the first |
+/// | 2 | `liveness`, `leave_failed`, `drain`, the GPU in the gate, load facts and `within_gate` |
+pub const PROTOCOL: u32 = 2;
+
+/// Whether a supervisor of this protocol can be told anything by this program.
+pub const fn is_understood(protocol: u32) -> bool {
+    protocol <= PROTOCOL && protocol + 1 >= PROTOCOL
+}
 
 /// Everything in `state.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -248,6 +248,9 @@ struct Healthcheck {
     /// Probes that must fail in a row before a server is called unresponsive.
     #[schemars(range(min = 1, max = 1000))]
     retries: Option<u32>,
+    /// What is done then: it is told of, or ended and started again. A long prompt may delay answers
+    /// too, so `restart` wants `retries` times `interval` and `timeout` to be longer than any of them.
+    liveness: Option<Liveness>,
     /// How long it may load, from the moment it has bound its port.
     start_period: Option<Time>,
     /// The request made once it says it is healthy.
@@ -264,6 +267,13 @@ enum CheckKind {
 
 #[derive(JsonSchema)]
 struct Status(#[schemars(range(min = 100, max = 599))] u16);
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Liveness {
+    Report,
+    Restart,
+}
 
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]

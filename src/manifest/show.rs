@@ -10,7 +10,7 @@ use super::excerpt::{is_secret_name, without_tokens};
 use super::text::yaml_text;
 use super::value::print_duration;
 use super::{GpuBackend, Instance, ModelSource, OnFailure, Origin, Pin};
-use crate::instance::{CheckKind, EnvironmentValue, InstanceName, ProbeKind};
+use crate::instance::{CheckKind, EnvironmentValue, InstanceName, Liveness, ProbeKind};
 use crate::release::VariantRequest;
 
 /// The column in which the origins begin, where the values leave room.
@@ -162,6 +162,10 @@ impl Page<'_> {
             ProbeKind::Embedding => "embedding",
             ProbeKind::Rerank => "rerank",
         };
+        let liveness = match gate.liveness {
+            Liveness::Report => "report",
+            Liveness::Restart => "restart",
+        };
         let section = "healthcheck";
         self.field(section, "type", kind);
         self.maybe(section, "custom_script", script);
@@ -179,6 +183,7 @@ impl Page<'_> {
         self.field(section, "interval", time(gate.interval));
         self.field(section, "timeout", time(gate.timeout));
         self.field(section, "retries", gate.retries);
+        self.field(section, "liveness", liveness);
         self.field(section, "start_period", time(gate.start_period));
         self.field(section, "probe", probe);
     }

@@ -174,7 +174,9 @@ impl Planner<'_> {
                 // One that neither has a server nor waits to start one is too busy to listen.
                 if server.is_some() || supervisor.backing_off.is_some() =>
             {
-                let mut fields = supervisor.settings.changed_fields(supervision);
+                let mut fields = supervisor
+                    .settings
+                    .changed_fields(supervision, supervisor.protocol);
                 if unprotected {
                     fields.push("protect");
                 }

@@ -12,6 +12,7 @@ mod down;
 mod drain;
 mod history;
 mod logs;
+mod older;
 mod own;
 mod plan;
 mod real;

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use llama_orch::instance::state::{Exit, Health, Phase, Role};
 use llama_orch::instance::supervisor::Ended;
-use llama_orch::instance::{EnvironmentValue, GateSpec, ProbeKind, RestartPolicy, Supervision};
+use llama_orch::instance::{
+    EnvironmentValue, GateSpec, Liveness, ProbeKind, RestartPolicy, Supervision,
+};
 
-use crate::sandbox::{NOBODY, Sandbox, eventually, is_alive, kill, quick, server_pid};
+use crate::sandbox::{NOBODY, Sandbox, eventually, go_on, is_alive, kill, quick, server_pid, stop};
 
 #[test]
 fn a_good_launch_is_started_gated_and_ended() {
@@ -320,4 +322,43 @@ fn health_is_watched_after_the_gate_and_a_proof_is_written() {
         "a wedge is reported, not acted upon"
     );
     assert!(is_alive(server_pid(&state)));
+}
+
+#[test]
+fn a_server_that_answers_no_more_is_started_again_where_the_manifest_says_so() {
+    let sandbox = Sandbox::new();
+    let mut settings = quick();
+    settings.gate.timeout = Duration::from_millis(300);
+    settings.gate.retries = 2;
+    settings.gate.liveness = Liveness::Restart;
+    settings.stop_timeout = Duration::from_secs(1);
+    sandbox.start_with(&sandbox.build(9001, ""), None, settings);
+    let wedged = server_pid(&sandbox.wait_running());
+    stop(wedged);
+    let state = sandbox.wait_for("another server", |state| {
+        state.phase == Phase::Running && server_pid(state) != wedged
+    });
+    assert_eq!((state.restarts.total, state.health), (1, Health::Healthy));
+    assert!(!is_alive(wedged));
+    let exit = sandbox.exit().expect("written");
+    assert_eq!((exit.exit, exit.asked), (Exit::Signal(9), false));
+    assert_eq!(
+        exit.reason.as_deref(),
+        Some("did not answer 2 probes in a row")
+    );
+}
+
+#[test]
+fn a_server_that_answers_again_is_told_of() {
+    let sandbox = Sandbox::new();
+    let mut settings = quick();
+    settings.gate.timeout = Duration::from_millis(300);
+    settings.gate.retries = 1;
+    sandbox.start_with(&sandbox.build(9001, ""), None, settings);
+    let pid = server_pid(&sandbox.wait_running());
+    stop(pid);
+    sandbox.wait_for("unresponsive", |state| state.health == Health::Unresponsive);
+    go_on(pid);
+    let state = sandbox.wait_for("healthy again", |state| state.health == Health::Healthy);
+    assert_eq!((server_pid(&state), state.restarts.total), (pid, 0));
 }

@@ -18,6 +18,7 @@ use llama_orch::instance::{
     BinaryId, EnvironmentValue, GateSpec, Launch, LaunchInputs, RestartPolicy, Supervision,
 };
 use llama_orch::release::{Digest, Tag};
+use rustix::process::Signal;
 use uuid::Uuid;
 
 /// No process at all.
@@ -113,6 +114,7 @@ impl Sandbox {
             fetches: false,
             router: false,
             foreign: false,
+            gpu: None,
             inputs,
         };
         RecordedLaunch {
@@ -336,11 +338,24 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 }
 
 pub(crate) fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
+/// Keeps a process from doing anything, as one that hangs.
+pub(crate) fn stop(pid: u32) {
+    signal(pid, Signal::STOP);
+}
+
+pub(crate) fn go_on(pid: u32) {
+    signal(pid, Signal::CONT);
+}
+
+fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw)
         .expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is ours");
+    rustix::process::kill_process(pid, signal).expect("it is ours");
 }
 
 /// Puts a program there, without copying its bytes where the file system can.

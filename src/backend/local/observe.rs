@@ -256,8 +256,17 @@ fn supervisor(
         (Ok(true), Ok(None)) => Seen::Unknown(Unseen(
             "its supervisor has just begun and said nothing yet".to_owned(),
         )),
+        (Ok(true), Ok(Some(state))) if !state::is_understood(state.protocol) => {
+            Seen::Unknown(Unseen(format!(
+                "it runs under a supervisor of another version of llama-orch (protocol {}, and {} and {} are understood)",
+                state.protocol,
+                state::PROTOCOL - 1,
+                state::PROTOCOL,
+            )))
+        }
         (Ok(true), Ok(Some(state))) => Seen::Known(Some(Supervisor {
             settings: state.supervision.clone(),
+            protocol: state.protocol,
             backing_off: match state.phase {
                 Phase::BackingOff { until } => Some(until),
                 _ => None,

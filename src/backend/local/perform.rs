@@ -18,7 +18,7 @@ use crate::durable::{self, FileLock};
 use crate::install::{self, InstallRequest};
 use crate::instance::folder::InstanceFolder;
 use crate::instance::record::{Assignment, Record, RecordedLaunch};
-use crate::instance::state::Role;
+use crate::instance::state::{Role, State};
 use crate::instance::supervisor::{self, Confinement, Program};
 use crate::kill_point;
 use crate::observed::Revision;
@@ -267,7 +267,14 @@ impl Local {
         let deadline = tokio::time::Instant::now() + REFRESH_PATIENCE;
         loop {
             let state = read_state(folder).map_err(failed(what.to_owned(), None))?;
-            if state.is_some_and(|state| state.supervision == update.supervision) {
+            // One of an earlier version takes up what it knows of them.
+            let taken_up = |state: State| {
+                let changed = state
+                    .supervision
+                    .changed_fields(&update.supervision, state.protocol);
+                changed.is_empty()
+            };
+            if state.is_some_and(taken_up) {
                 return Ok(());
             }
             if tokio::time::Instant::now() >= deadline {

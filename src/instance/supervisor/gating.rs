@@ -12,11 +12,11 @@ use super::ask::Access;
 use super::life::{Fate, Supervisor};
 use super::wait::Event;
 use crate::instance::gate::{self, Finding, GateFacts, Need, Verdict};
-use crate::instance::is_socket;
 use crate::instance::listener::{self, Listener};
 use crate::instance::process;
 use crate::instance::record::Failure;
 use crate::instance::state::{Health, Phase};
+use crate::instance::{Liveness, is_socket};
 use crate::kill_point;
 
 /// The wait between two looks at a server that is loading: at first, at last, and how it grows.
@@ -118,14 +118,34 @@ impl Supervisor {
                 Err(None) => {}
                 Err(Some(why)) => {
                     misses += 1;
-                    if misses >= self.state.supervision.gate.retries.max(1)
-                        && self.state.health != Health::Unresponsive
-                    {
+                    let gate = &self.state.supervision.gate;
+                    if misses < gate.retries.max(1) {
+                        continue;
+                    }
+                    let restarts = gate.liveness == Liveness::Restart;
+                    if self.state.health != Health::Unresponsive {
                         healthy_since = None;
                         self.say_health(Health::Unresponsive, &format!("does not answer: {why}"));
                     }
+                    if restarts {
+                        return Ok(self.wedged(misses));
+                    }
                 }
             }
+        }
+    }
+
+    /// Ends a server that has passed its gate and answers no more.
+    fn wedged(&mut self, misses: u32) -> Fate {
+        let reason = format!("did not answer {misses} probes in a row");
+        let log_tail = self.log_tail();
+        self.notes.note(format!("the server {reason}"));
+        if !self.end_server(Some(&reason)) {
+            return Fate::Stuck;
+        }
+        Fate::Down {
+            failure: Failure { reason, log_tail },
+            transient: false,
         }
     }
 
@@ -155,7 +175,7 @@ impl Supervisor {
             .note(format!("the gate failed: the server {reason}"));
         let failure = Failure { reason, log_tail };
         self.record_verdict(&failure, transient);
-        if !self.end_server() {
+        if !self.end_server(None) {
             return Fate::Stuck;
         }
         kill_point::reached("supervisor.failed");

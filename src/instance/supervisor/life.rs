@@ -293,8 +293,9 @@ impl Supervisor {
         }
     }
 
-    /// Ends a server that is not what it should be. `false` where it would not end.
-    pub(super) fn end_server(&mut self) -> bool {
+    /// Ends the server, because somebody wants it so or for a reason of ours. `false` where it would
+    /// not end.
+    pub(super) fn end_server(&mut self, reason: Option<&str>) -> bool {
         self.enter(Phase::Stopping);
         let Some(mut process) = self.server.take() else {
             return true;
@@ -308,7 +309,7 @@ impl Supervisor {
         match ended {
             Ok(exit) => {
                 self.notes.note(format!("the server {exit}, as asked"));
-                self.note_exit(exit, true, self.state.runs());
+                self.note_end(exit, reason.is_none(), self.state.runs(), reason);
                 self.state.server = None;
                 true
             }
@@ -320,7 +321,7 @@ impl Supervisor {
     }
 
     fn stop(&mut self) {
-        if self.end_server() {
+        if self.end_server(None) {
             self.enter(Phase::Stopped);
         }
     }

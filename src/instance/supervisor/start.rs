@@ -198,6 +198,9 @@ pub fn refresh(folder: &InstanceFolder) -> Result<bool, RefreshError> {
     }
     let state: Option<State> = durable::read_json(&folder.state(), state::SCHEMA)?;
     let Some(state) = state else { return Ok(false) };
+    if !state::is_understood(state.protocol) {
+        return Err(RefreshError::Protocol(state.protocol));
+    }
     let Some(supervisor) = state.supervisor.find()? else {
         return Ok(false);
     };
@@ -209,6 +212,10 @@ pub fn refresh(folder: &InstanceFolder) -> Result<bool, RefreshError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshError {
+    /// It is of a version that this program knows nothing of, so what a signal means to it is
+    /// unknown as well.
+    #[error("its supervisor speaks protocol {0}, which this version does not")]
+    Protocol(u32),
     /// Its files cannot be read.
     #[error(transparent)]
     State(#[from] FileError),

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::instance::{CheckKind, GateSpec, LogPolicy, ProbeKind, RestartPolicy, Supervision};
+use crate::instance::{
+    CheckKind, GateSpec, Liveness, LogPolicy, ProbeKind, RestartPolicy, Supervision,
+};
 use crate::manifest::decode::{Fault, Section};
 use crate::manifest::node::Node;
 use crate::manifest::value::{
@@ -30,6 +32,8 @@ pub(super) fn read_gate(fields: &mut Section<'_, '_, '_>) -> GateSpec {
         ("tcp", Type::Tcp),
         ("custom", Type::Custom),
     ];
+    const LIVENESS: &[(&str, Liveness)] =
+        &[("report", Liveness::Report), ("restart", Liveness::Restart)];
     const SHORTEST: Duration = Duration::from_millis(100);
 
     fields.explain(
@@ -77,6 +81,7 @@ pub(super) fn read_gate(fields: &mut Section<'_, '_, '_>) -> GateSpec {
         retries: fields
             .get("retries", whole(1..=1000))
             .unwrap_or(defaults.retries),
+        liveness: fields.get("liveness", word(LIVENESS)).unwrap_or_default(),
         probe: fields.get("probe", word(PROBES)).unwrap_or_default(),
         min_healthy: defaults.min_healthy,
     }

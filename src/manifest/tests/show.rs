@@ -44,6 +44,7 @@ instances:
       interval: 10s                              # built in
       timeout: 5s                                # built in
       retries: 3                                 # built in
+      liveness: report                           # built in
       start_period: 1m                           # built in
       probe: none                                # built in
     restart_policy:

@@ -14,7 +14,7 @@ use crate::desired::{
     WantedInstance,
 };
 use crate::instance::record::{FailedLaunch, Failure, PutDown, RecordedLaunch};
-use crate::instance::state::{Exit, Health};
+use crate::instance::state::{Exit, Health, PROTOCOL};
 use crate::instance::{BinaryId, InstanceName, Launch, LaunchInputs, Supervision};
 use crate::manifest::OnFailure;
 use crate::observed::{
@@ -56,6 +56,7 @@ pub(super) fn on(version: &str) -> Launch {
         fetches: false,
         router: false,
         foreign: false,
+        gpu: None,
         inputs,
     };
     launch.at(8071)
@@ -557,6 +558,7 @@ impl World {
 pub(super) fn supervisor(launch: &RecordedLaunch, backing_off: Option<Timestamp>) -> Supervisor {
     Supervisor {
         settings: Supervision::default(),
+        protocol: PROTOCOL,
         backing_off,
         restarts: 0,
         builds: BTreeSet::from([launch.launch.binary]),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use llama_orch::desired::{Desired, WantedInstance};
 use llama_orch::instance::record::{FileFact, RecordedLaunch};
-use llama_orch::instance::state::Health;
+use llama_orch::instance::state::{Health, PROTOCOL};
 use llama_orch::instance::{InstanceName, Launch};
 use llama_orch::observed::{
     Comparison, HostFacts, Memory, Observed, ObservedInstance, ObservedServer, Seen, Supervisor,
@@ -152,6 +152,7 @@ fn supervisor(work: &Work, kept: &Kept) -> Option<Supervisor> {
     });
     work.is_supervised().then(|| Supervisor {
         settings: work.supervision.clone(),
+        protocol: PROTOCOL,
         backing_off: match work.phase {
             Phase::BackingOff { until } => Some(until),
             _ => None,
