@@ -9,6 +9,8 @@
     reason = "reads what the system says of processes, and waits for their end"
 )]
 
+#[cfg(any(target_os = "macos", test))]
+mod arguments;
 #[cfg(any(windows, test))]
 mod listed;
 #[cfg_attr(target_os = "linux", path = "identity/linux.rs")]
@@ -25,6 +27,8 @@ use uuid::Uuid;
 pub use os::Running;
 #[cfg(windows)]
 pub(in crate::instance) use os::processes;
+#[cfg(target_os = "macos")]
+pub(in crate::instance) use os::{descriptor_info, descriptors, own_processes, program_name};
 
 use crate::install::STAGING;
 
