@@ -136,6 +136,8 @@ impl Stage {
         let name = format!("llama-b{build}-bin-{}.tar.gz", platform()?);
         let file = File::create(self.root.path().join("releases").join(name))?;
         let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::fast()));
+        // A linker may leave holes, and an archive of a release has none.
+        archive.sparse(false);
         let home = format!("llama-b{build}");
         archive.append_path_with_name(standin, format!("{home}/llama-server"))?;
         for (name, text) in [

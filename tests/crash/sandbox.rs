@@ -84,6 +84,8 @@ impl Sandbox {
         let name = Self::archive(build);
         let file = std::fs::File::create(self.root.join("releases").join(name)).expect("created");
         let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::none()));
+        // A linker may leave holes, and an archive of a release has none.
+        archive.sparse(false);
         let home = format!("llama-b{build}");
         let standin = env!("CARGO_BIN_EXE_llama-server-standin");
         archive

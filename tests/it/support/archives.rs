@@ -29,6 +29,8 @@ pub(crate) fn pack(folder: &Path, build: u32, faults: &str) -> PathBuf {
     // Not compressed in earnest: it is written and read once.
     let file = GzEncoder::new(File::create(&path).expect("created"), Compression::none());
     let mut archive = tar::Builder::new(file);
+    // A linker may leave holes, and an archive of a release has none.
+    archive.sparse(false);
     let home = format!("llama-b{build}");
     let standin = env!("CARGO_BIN_EXE_llama-server-standin");
     archive
