@@ -10,6 +10,7 @@ mod binary;
 mod config;
 mod diagnostic;
 mod down;
+mod health;
 mod history;
 mod logs;
 mod plan;
@@ -91,6 +92,8 @@ enum Command {
     /// Show every instance: state, build, address
     #[command(visible_alias = "ps")]
     Status(status::StatusArgs),
+    /// Ask servers how they are, right now
+    Health(health::HealthArgs),
     /// Start instances that were put down
     Up(up::UpArgs),
     /// Stop instances and keep them down
@@ -250,6 +253,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Plan(args) => plan::run(&cli.global, args, &ui),
         Command::Apply(args) => apply::run(&cli.global, args, &ui),
         Command::Status(args) => status::run(&cli.global, args, &ui),
+        Command::Health(args) => health::run(&cli.global, args, &ui),
         Command::Up(args) => up::run(&cli.global, args, &ui),
         Command::Down(args) => down::run(&cli.global, args, &ui),
         Command::Retry(args) => retry::run(&cli.global, args, &ui),

@@ -52,6 +52,7 @@ pub mod backend;
 pub mod binaries;
 pub mod desired;
 pub mod durable;
+pub mod health;
 pub mod history;
 pub mod install;
 pub mod instance;

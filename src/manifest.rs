@@ -38,6 +38,7 @@ pub use mistake::{Mistake, Mistakes};
 pub use show::show;
 pub(crate) use text::yaml_text;
 pub use text::{SourceText, Texts};
+pub use value::duration_of;
 
 /// Everything the manifest says.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,6 +9,7 @@
 )]
 
 mod builds;
+mod checkup;
 mod drain;
 mod facts;
 mod observe;

@@ -1,9 +1,5 @@
 //! The one owner of stdout and stderr: data goes to the first, everything else to the second.
 
-#[cfg_attr(unix, path = "ui/unix.rs")]
-#[cfg_attr(windows, path = "ui/windows.rs")]
-mod os;
-
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -51,6 +47,24 @@ impl Ui {
         }
     }
 
+    /// Prints data over the last `lines` lines, and says whether anybody sees it. For terminals.
+    #[must_use]
+    pub(crate) fn repaint(&self, lines: usize, text: &str) -> bool {
+        let up = match lines {
+            0 => String::new(),
+            lines => format!("\x1b[{lines}A\x1b[J"),
+        };
+        let mut out = anstream::AutoStream::auto(io::stdout()).lock();
+        writeln!(out, "{up}{text}")
+            .and_then(|()| out.flush())
+            .is_ok()
+    }
+
+    /// Whether data goes to a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Prints a remark about what is going on, unless it was asked to be quiet.
     pub(crate) fn remark(&self, text: impl Display) {
         if !self.quiet {
@@ -89,8 +103,10 @@ impl Ui {
     /// The columns data is wrapped to: those of the terminal it goes to, else what `COLUMNS` says,
     /// else none.
     pub(crate) fn width(&self) -> Option<usize> {
+        let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let terminal = terminal.map(|size| usize::from(size.ws_col));
         let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
-        os::columns().or_else(asked).filter(|columns| *columns > 0)
+        terminal.or_else(asked).filter(|columns| *columns > 0)
     }
 
     /// Whether remarks are wanted at all.

@@ -33,9 +33,7 @@ use super::waiting::{self, Awaited};
 use crate::durable::{self, FileError, FileLock};
 
 pub use environment::{EnvironmentError, api_key, of_server as environment_of};
-#[cfg(windows)]
-pub(in crate::instance) use os::interrupt;
-pub(crate) use os::{other_entry, release_code, settle_in, spawn_detached};
+pub(crate) use os::{release_code, settle_in};
 
 /// How long a process may take to disappear after SIGKILL before it is given up.
 pub const LAST_WAIT: Duration = Duration::from_secs(10);

@@ -145,6 +145,12 @@ pub(super) fn duration_of_at_least(
     }
 }
 
+/// A duration as a manifest has it, `1h30m` or a number of seconds; `None` where it is none.
+pub fn duration_of(text: &str) -> Option<Duration> {
+    let seconds = seconds(text).filter(|seconds| (0.0..=LONGEST).contains(seconds))?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 fn seconds(text: &str) -> Option<f64> {
     if let Some(number) = decimal(text) {
         return Some(number);

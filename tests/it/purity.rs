@@ -16,6 +16,7 @@ const CORE: &[&str] = &[
     "observed.rs",
     "plan.rs",
     "plan",
+    "health.rs",
     "status.rs",
     "status",
     "release.rs",

@@ -124,7 +124,7 @@ impl Local {
 }
 
 /// The key a server got from a variable that this process does not have.
-fn key_it_was_given(state: &State) -> Option<String> {
+pub(super) fn key_it_was_given(state: &State) -> Option<String> {
     use crate::instance::EnvironmentValue::FromEnv;
     match &state.launch.launch.api_key {
         Some(FromEnv(variable)) => handed_to_server(state).remove(variable),

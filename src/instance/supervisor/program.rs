@@ -2,8 +2,9 @@
 //! removing llama-orch touches no supervisor that runs.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,11 +15,7 @@ use crate::instance::folder::PRIVATE;
 use crate::release::Digest;
 
 /// The name of the program in its folder.
-const NAME: &str = if cfg!(windows) {
-    "llama-orch.exe"
-} else {
-    "llama-orch"
-};
+const NAME: &str = "llama-orch";
 
 /// How old a copy has to be before nobody can be about to run from it.
 const YOUNG: Duration = Duration::from_hours(1);
@@ -79,7 +76,10 @@ impl Program {
 }
 
 fn copy(folder: &Utf8Path) -> io::Result<Program> {
-    let mut source = own_program()?;
+    // Opened through the kernel's own name for it where there is one: the file may have been
+    // replaced since we were started.
+    let mut source =
+        File::open("/proc/self/exe").or_else(|_| File::open(std::env::current_exe()?))?;
     let mut hash = sha2::Sha256::new();
     io::copy(&mut source, &mut HashWriter(&mut hash))?;
     let digest = Digest::from_bytes(hash.finalize().into());
@@ -96,10 +96,10 @@ fn copy(folder: &Utf8Path) -> io::Result<Program> {
     let mut target = File::create(&copied)?;
     io::Seek::rewind(&mut source)?;
     io::copy(&mut source, &mut target)?;
-    durable::open_to_all(&copied)?;
+    target.set_permissions(Permissions::from_mode(0o755))?;
     target.sync_all()?;
     drop(target);
-    durable::open_to_all(staging.path())?;
+    fs::set_permissions(staging.path(), Permissions::from_mode(0o755))?;
     match fs::rename(staging.path(), &home) {
         Ok(()) => durable::sync_folder(folder)?,
         // Somebody else was faster; what they copied has the same digest.
@@ -107,17 +107,6 @@ fn copy(folder: &Utf8Path) -> io::Result<Program> {
         Err(error) => return Err(error),
     }
     Ok(Program { path, digest })
-}
-
-/// The program that is running, opened through the kernel's own name for it where there is one: the
-/// file may have been replaced since it was started.
-fn own_program() -> io::Result<File> {
-    if cfg!(target_os = "linux")
-        && let Ok(program) = File::open("/proc/self/exe")
-    {
-        return Ok(program);
-    }
-    File::open(std::env::current_exe()?)
 }
 
 /// Hashes what is written to it.

@@ -107,6 +107,10 @@ fn the_committed_schemas_are_the_generated_ones() {
             include_str!("../../../docs/schemas/status.schema.json"),
         ),
         (
+            "health",
+            include_str!("../../../docs/schemas/health.schema.json"),
+        ),
+        (
             "history",
             include_str!("../../../docs/schemas/history.schema.json"),
         ),
