@@ -26,7 +26,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use os::sync_folder;
-pub(crate) use os::{Place, closed_to_others, create_closed_folder, place};
+pub(crate) use os::{Place, closed_to_others, create_closed_folder, open_to_all, place, place_of};
 
 /// Why one of our files could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -261,6 +261,11 @@ impl FileLock {
     /// The open file, to write the holder's name into or to hand on to a child.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// The open file, which keeps the lock as long as it or a clone of it is open.
+    pub fn into_file(self) -> File {
+        self.file
     }
 }
 

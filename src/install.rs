@@ -50,6 +50,7 @@ pub use files::{FileNote, Files, LinkNote};
 pub use recover::{Recovered, listed, recover, uninstall};
 pub use register::{RegisterError, RegisterRequest, register};
 pub use staging::is_being_installed;
+pub(crate) use system::free_bytes;
 pub use verify::{Difference, OnBytes, Verification, verify};
 
 use build::{Build, Origin};
@@ -329,7 +330,7 @@ fn check_space(request: &InstallRequest<'_>) -> Result<(), InstallError> {
 fn check_room(folder: &Utf8Path, needed: u64) -> Result<(), InstallError> {
     let folder = folder.to_owned();
     match system::free_bytes(&folder) {
-        Ok(Some(free)) if free < needed => Err(InstallError::NoSpace {
+        Ok(free) if free < needed => Err(InstallError::NoSpace {
             folder,
             free,
             needed,

@@ -12,6 +12,8 @@ pub mod gate;
 pub mod identity;
 pub mod listener;
 pub mod log;
+#[cfg(windows)]
+mod object;
 mod orders;
 pub mod probe;
 pub mod process;

@@ -17,12 +17,13 @@ pub const VARIABLE: &str = "LLAMA_ORCH_KILL_AT";
 #[cfg(feature = "testing")]
 pub(crate) fn reached(place: &str) {
     if std::env::var_os(VARIABLE).is_some_and(|wanted| wanted == place) {
-        let me = rustix::process::getpid();
-        // There is nothing to do about a failure to kill oneself; the test notices.
-        let _ = rustix::process::kill_process(me, rustix::process::Signal::KILL);
-        loop {
-            std::thread::park();
+        #[cfg(unix)]
+        {
+            let me = rustix::process::getpid();
+            // There is nothing to do about a failure to kill oneself; the test notices.
+            let _ = rustix::process::kill_process(me, rustix::process::Signal::KILL);
         }
+        std::process::abort();
     }
 }
 

@@ -1,5 +1,9 @@
 //! The root: the folder of `orchestrator.yaml`, how it is found, and where everything in it lies.
 
+#[cfg_attr(unix, path = "root/unix.rs")]
+#[cfg_attr(windows, path = "root/windows.rs")]
+mod os;
+
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -126,18 +130,11 @@ impl Root {
             path: self.0.clone(),
             source,
         };
-        let stat =
-            rustix::fs::stat(self.0.as_std_path()).map_err(|errno| unreadable(errno.into()))?;
-        let user = rustix::process::geteuid().as_raw();
-        if stat.st_uid != user {
+        if let Some((owner, user)) = os::other_owner(&self.0).map_err(unreadable)? {
             let path = self.0.clone();
-            return Err(RootError::OtherUser {
-                path,
-                owner: stat.st_uid,
-                user,
-            });
+            return Err(RootError::OtherUser { path, owner, user });
         }
-        match network_file_system(&self.0).map_err(unreadable)? {
+        match os::network_file_system(&self.0).map_err(unreadable)? {
             Some(kind) if !allow_network => Err(RootError::Network {
                 path: self.0.clone(),
                 kind,
@@ -216,33 +213,4 @@ impl Root {
         }
         Ok(())
     }
-}
-
-/// The name of the network file system a path lies on, if it does.
-#[cfg(target_os = "linux")]
-fn network_file_system(path: &Utf8Path) -> io::Result<Option<&'static str>> {
-    /// `f_type` of statfs(2).
-    const KINDS: [(u64, &str); 8] = [
-        (0x6969, "NFS"),
-        (0x517b, "SMB"),
-        (0xfe53_4d42, "SMB"),
-        (0xff53_4d42, "CIFS"),
-        (0x0102_1997, "9P"),
-        (0x00c3_6400, "Ceph"),
-        (0x0bd0_0bd0, "Lustre"),
-        (0x5346_414f, "AFS"),
-    ];
-    let stat = rustix::fs::statfs(path.as_std_path())?;
-    #[expect(clippy::cast_sign_loss, reason = "f_type is a magic number of 32 bits")]
-    let magic = (stat.f_type as u64) & 0xffff_ffff;
-    Ok(KINDS
-        .iter()
-        .find(|(kind, _)| *kind == magic)
-        .map(|(_, name)| *name))
-}
-
-/// Not told apart on this system.
-#[cfg(not(target_os = "linux"))]
-fn network_file_system(_path: &Utf8Path) -> io::Result<Option<&'static str>> {
-    Ok(None)
 }

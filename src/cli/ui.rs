@@ -1,5 +1,9 @@
 //! The one owner of stdout and stderr: data goes to the first, everything else to the second.
 
+#[cfg_attr(unix, path = "ui/unix.rs")]
+#[cfg_attr(windows, path = "ui/windows.rs")]
+mod os;
+
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -103,10 +107,8 @@ impl Ui {
     /// The columns data is wrapped to: those of the terminal it goes to, else what `COLUMNS` says,
     /// else none.
     pub(crate) fn width(&self) -> Option<usize> {
-        let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok();
-        let terminal = terminal.map(|size| usize::from(size.ws_col));
         let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
-        terminal.or_else(asked).filter(|columns| *columns > 0)
+        os::columns().or_else(asked).filter(|columns| *columns > 0)
     }
 
     /// Whether remarks are wanted at all.

@@ -1,8 +1,11 @@
 //! Unix: flock(2) through the standard library, modes, and fsync(2) of folders.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
+use std::path::Path;
 
 use camino::Utf8Path;
 
@@ -27,6 +30,12 @@ pub(crate) fn place(path: &Utf8Path) -> io::Result<Option<Place>> {
     }
 }
 
+/// Which file an open one is.
+pub(crate) fn place_of(file: &File) -> io::Result<Place> {
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
 /// Lets a file that these options create be read and written by its owner alone.
 pub(crate) fn closed_to_others(options: &mut OpenOptions) -> &mut OpenOptions {
     options.mode(0o600)
@@ -35,6 +44,11 @@ pub(crate) fn closed_to_others(options: &mut OpenOptions) -> &mut OpenOptions {
 /// Creates a folder that only its owner may look into, along with the folders above it.
 pub(crate) fn create_closed_folder(path: &Utf8Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Lets everybody execute a file or look into a folder, and its owner alone write.
+pub(crate) fn open_to_all(path: &Path) -> io::Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(0o755))
 }
 
 /// Opens the temporary file for a target and locks it against others who write the same one. Its

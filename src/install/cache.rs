@@ -5,7 +5,7 @@
 //! says what the rest has to come from. A file that a person puts here under an archive's own name
 //! is read in place of a download. What the bytes are worth is for the digest to say.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::InstallError;
-use crate::durable::{self, FileError};
+use crate::durable::{self, FileError, FileLock};
 use crate::release::Digest;
 use crate::release::source::{Resume, Validator};
 
@@ -118,18 +118,10 @@ impl Partial {
             path: path.to_owned(),
             source,
         };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
-            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
-        }
+        let Some(lock) = FileLock::try_take(path)? else {
+            return Ok(None);
+        };
+        let file = lock.into_file();
         // Whoever had it before may have finished and removed it meanwhile.
         if !super::system::is_at(&file, path).map_err(failed)? {
             return Ok(None);

@@ -214,7 +214,7 @@ fn bytes_of(found: &[Found]) -> u64 {
 
 fn check_space(bins: &Utf8Path, needed: u64) -> Result<(), InstallError> {
     match system::free_bytes(bins) {
-        Ok(Some(free)) if free < needed => Err(InstallError::NoSpace {
+        Ok(free) if free < needed => Err(InstallError::NoSpace {
             folder: bins.to_owned(),
             free,
             needed,

@@ -9,7 +9,13 @@
     reason = "reads what the system says of processes, and waits for their end"
 )]
 
+#[cfg(any(target_os = "macos", test))]
+mod arguments;
+#[cfg(any(windows, test))]
+mod listed;
 #[cfg_attr(target_os = "linux", path = "identity/linux.rs")]
+#[cfg_attr(target_os = "macos", path = "identity/macos.rs")]
+#[cfg_attr(windows, path = "identity/windows.rs")]
 mod os;
 
 use std::io;
@@ -19,6 +25,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use os::Running;
+#[cfg(windows)]
+pub(in crate::instance) use os::processes;
+#[cfg(target_os = "macos")]
+pub(in crate::instance) use os::{descriptor_info, descriptors, own_processes, program_name};
+
+use crate::install::STAGING;
 
 /// The variable that carries the nonce in the environment of supervisors and servers.
 pub const NONCE: &str = "LLAMA_ORCH_NONCE";
@@ -26,7 +38,7 @@ pub const NONCE: &str = "LLAMA_ORCH_NONCE";
 /// What tells one process from every other one, on this boot and any other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessIdentity {
-    /// The boot it was started on (`/proc/sys/kernel/random/boot_id`).
+    /// The boot it was started on (`/proc/sys/kernel/random/boot_id` on Linux).
     pub boot: Uuid,
     /// Its process id.
     pub pid: u32,
@@ -92,6 +104,18 @@ pub fn holding(
 /// The processes of this user, by id, that belong to the process group `group`.
 pub fn members(group: u32) -> io::Result<Vec<u32>> {
     os::members(group)
+}
+
+/// Whether the executable the system names now is the one that was recorded. Systems follow a file
+/// that is moved: a build that was installed again has left its place through `bins/.staging`, and
+/// one that was taken away as well, with what runs from it.
+fn is_same_program(now: &Utf8Path, recorded: &Utf8Path) -> bool {
+    let left = now
+        .ancestors()
+        .find(|folder| folder.file_name() == Some(STAGING))
+        .and_then(Utf8Path::parent)
+        .is_some_and(|bins| recorded.starts_with(bins));
+    now == recorded || (left && now.file_name() == recorded.file_name())
 }
 
 #[cfg(test)]

@@ -10,7 +10,13 @@
 )]
 
 #[cfg_attr(target_os = "linux", path = "listener/linux.rs")]
+#[cfg_attr(target_os = "macos", path = "listener/macos.rs")]
+#[cfg_attr(windows, path = "listener/windows.rs")]
 mod os;
+#[cfg(any(target_os = "macos", test))]
+mod socket;
+#[cfg(any(windows, test))]
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -33,7 +33,9 @@ use super::waiting::{self, Awaited};
 use crate::durable::{self, FileError, FileLock};
 
 pub use environment::{EnvironmentError, api_key, of_server as environment_of};
-pub(crate) use os::{release_code, settle_in};
+#[cfg(windows)]
+pub(in crate::instance) use os::interrupt;
+pub(crate) use os::{other_entry, release_code, settle_in, spawn_detached};
 
 /// How long a process may take to disappear after SIGKILL before it is given up.
 pub const LAST_WAIT: Duration = Duration::from_secs(10);

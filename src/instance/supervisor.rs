@@ -7,13 +7,13 @@
 //! when it crashes, and writes what happened into `state.json`. It decides nothing else: what to
 //! run, and whether, is left to the planner.
 //!
-//! It is one thread without a runtime or an HTTP client, and sleeps in `poll` until its server
-//! ends, a signal arrives or something is due:
+//! It is one thread without a runtime or an HTTP client, and sleeps until its server ends,
+//! an order arrives (a signal, or an event on Windows) or something is due:
 //!
-//! | signal | meaning |
-//! | --- | --- |
-//! | SIGTERM | end the server and yourself |
-//! | SIGHUP | read the settings of the assignment again, nothing else |
+//! | order | signal | meaning |
+//! | --- | --- | --- |
+//! | end | SIGTERM | end the server and yourself |
+//! | refresh | SIGHUP | read the settings of the assignment again, nothing else |
 //!
 //! `supervisor.lock` is held for the whole life, `server.lock` by the server alone; the locks tell
 //! who lives, `state.json` only explains. The commands' side ([`start`], [`refresh`], [`end`])
@@ -44,8 +44,8 @@ use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
 
-use super::InstanceName;
 use super::folder::InstanceFolder;
+use super::{InstanceName, process};
 
 pub use claim::ClaimError;
 pub use confinement::{Confinement, ConfinementError, Manager};
@@ -64,8 +64,9 @@ const ALREADY: u8 = 75;
 /// be called before anything else in `main`: it closes every descriptor it was given.
 pub fn entry(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter().skip(1);
-    if arguments.next()? != WORD {
-        return None;
+    let word = arguments.next()?;
+    if word != WORD {
+        return process::other_entry(&word, &arguments.collect::<Vec<_>>());
     }
     let root = arguments
         .next()

@@ -79,13 +79,13 @@ impl Local {
         // It may be a file system of its own.
         let bins = self.root.bins();
         let folder = if bins.is_dir() {
-            bins.as_std_path()
+            &bins
         } else {
-            self.root.path().as_std_path()
+            self.root.path()
         };
-        match rustix::fs::statvfs(folder) {
-            Ok(stat) => Seen::Known(stat.f_bavail.saturating_mul(stat.f_frsize)),
-            Err(errno) => Seen::Unknown(Unseen(format!("cannot ask for free space: {errno}"))),
+        match install::free_bytes(folder) {
+            Ok(free) => Seen::Known(free),
+            Err(error) => Seen::Unknown(Unseen(format!("cannot ask for free space: {error}"))),
         }
     }
 }

@@ -3,6 +3,10 @@
 //! The texts are those of llama.cpp b9001 to b11434 (`common/arg.cpp`, `tools/server`, ggml) and of
 //! the dynamic loader. What is not known here is told by exit code and log alone.
 
+#[cfg_attr(unix, path = "reason/unix.rs")]
+#[cfg_attr(windows, path = "reason/windows.rs")]
+mod os;
+
 use crate::instance::state::Exit;
 
 /// Why a server ended.
@@ -95,7 +99,7 @@ pub fn of_exit(exit: Exit, log_tail: &[String]) -> Reason {
             transient: cause.transient,
         },
         None => Reason {
-            text: format!("{exit}{}", of_signal(exit)),
+            text: format!("{exit}{}", os::cause_of(exit)),
             transient: false,
         },
     }
@@ -115,16 +119,6 @@ fn message(line: &str) -> &str {
         .min()
         .unwrap_or(0);
     line[start..].trim_end()
-}
-
-fn of_signal(exit: Exit) -> &'static str {
-    match exit {
-        Exit::Signal(libc::SIGILL) => ": this processor lacks an instruction the build needs",
-        Exit::Signal(libc::SIGKILL) => ": killed, by the system where it was out of memory",
-        Exit::Signal(libc::SIGABRT) => ": aborted",
-        Exit::Signal(libc::SIGSEGV | libc::SIGBUS) => ": invalid memory access",
-        Exit::Signal(_) | Exit::Code(_) | Exit::Unobserved => "",
-    }
 }
 
 #[cfg(test)]

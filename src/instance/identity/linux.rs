@@ -9,8 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use uuid::Uuid;
 
-use super::{NONCE, ProcessIdentity};
-use crate::install::STAGING;
+use super::{NONCE, ProcessIdentity, is_same_program};
 use crate::instance::waiting::{self, Awaited};
 
 /// A process we hold a handle of: a signal through it reaches that process or nobody.
@@ -256,18 +255,6 @@ impl Stat {
     fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
-}
-
-/// Whether the executable the kernel names now is the one that was recorded. The kernel follows a
-/// file that is moved: a build that was installed again has left its place through `bins/.staging`,
-/// and one that was taken away as well, with what runs from it.
-fn is_same_program(now: &Utf8Path, recorded: &Utf8Path) -> bool {
-    let left = now
-        .ancestors()
-        .find(|folder| folder.file_name() == Some(STAGING))
-        .and_then(Utf8Path::parent)
-        .is_some_and(|bins| recorded.starts_with(bins));
-    now == recorded || (left && now.file_name() == recorded.file_name())
 }
 
 /// The executable of a process, also where its file was removed or replaced since.

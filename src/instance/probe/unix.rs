@@ -6,10 +6,40 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketType};
 
 use super::{Address, Need, Ready};
 use crate::instance::waiting::{Awaited, timespec};
+
+/// Without SIGPIPE for a peer that is gone. Where there is no such flag it is enough that this
+/// program ignores that signal.
+#[cfg(not(target_vendor = "apple"))]
+const SILENTLY: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const SILENTLY: SendFlags = SendFlags::empty();
+
+/// Opens a socket that does not block and that nobody inherits.
+#[cfg(not(target_vendor = "apple"))]
+fn open(family: AddressFamily) -> io::Result<OwnedFd> {
+    use rustix::net::SocketFlags;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::socket_with(
+        family,
+        SocketType::STREAM,
+        flags,
+        None,
+    )?)
+}
+
+/// Opens a socket that does not block and that nobody inherits: one thread opens it, and starts
+/// nobody meanwhile.
+#[cfg(target_vendor = "apple")]
+fn open(family: AddressFamily) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket)
+}
 
 /// A socket that never blocks.
 #[derive(Debug)]
@@ -19,8 +49,6 @@ impl Socket {
     /// Begins to connect. `false` where that is not over yet: it is once the socket can be written
     /// to, and [`Socket::connected`] tells how it went.
     pub(super) fn connect(address: &Address) -> io::Result<(Self, bool)> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let open = |family| rustix::net::socket_with(family, SocketType::STREAM, flags, None);
         let (socket, begun) = match address {
             Address::Tcp(address) => {
                 let socket = open(if address.is_ipv4() {
@@ -51,7 +79,7 @@ impl Socket {
     }
 
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL)?)
+        Ok(rustix::net::send(&self.0, bytes, SILENTLY)?)
     }
 
     pub(super) fn receive(&self, into: &mut [u8]) -> io::Result<usize> {

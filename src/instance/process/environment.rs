@@ -26,6 +26,9 @@ const PASSED: [&str; 9] = [
     "ALL_PROXY",
 ];
 
+/// Further such names on Windows; without the first, nothing there can open a socket.
+const PASSED_ON_WINDOWS: [&str; 3] = ["SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA"];
+
 /// Beginnings and ends of further such names.
 const PASSED_BEGINNINGS: [&str; 3] = ["LC_", "HF_", "SSL_CERT_"];
 const PASSED_ENDS: [&str; 2] = ["_PROXY", "_proxy"];
@@ -84,8 +87,8 @@ pub fn of_server(
         .filter(|(name, _)| is_passed(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    if let Some(folder) = root.join(&launch.program).parent() {
-        server.insert(library_path().into(), folder.as_str().into());
+    if let (Some(name), Some(folder)) = (library_path(), root.join(&launch.program).parent()) {
+        server.insert(name.into(), folder.as_str().into());
     }
     let mut own: BTreeMap<&str, &EnvironmentValue> = BTreeMap::new();
     if let Some(key @ EnvironmentValue::FromEnv(_)) = &launch.launch.api_key {
@@ -160,12 +163,13 @@ fn value_of(
     }
 }
 
-/// Where the loader looks for the libraries of builds that do not find their own.
-fn library_path() -> &'static str {
-    if env::consts::OS == "macos" {
-        "DYLD_LIBRARY_PATH"
-    } else {
-        "LD_LIBRARY_PATH"
+/// Where the loader looks for the libraries of builds that do not find their own. That of Windows
+/// looks beside the program by itself.
+fn library_path() -> Option<&'static str> {
+    match env::consts::OS {
+        "windows" => None,
+        "macos" => Some("DYLD_LIBRARY_PATH"),
+        _ => Some("LD_LIBRARY_PATH"),
     }
 }
 
@@ -173,9 +177,50 @@ fn is_passed(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else {
         return false;
     };
+    if cfg!(windows) {
+        is_passed_on_windows(name)
+    } else {
+        is_among_passed(name)
+    }
+}
+
+/// Names are the same on Windows whatever their letters' case, and `PATH` is mostly `Path`.
+fn is_passed_on_windows(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    PASSED_ON_WINDOWS.contains(&name.as_str()) || is_among_passed(&name)
+}
+
+fn is_among_passed(name: &str) -> bool {
     PASSED.contains(&name)
         || PASSED_BEGINNINGS
             .iter()
             .any(|beginning| name.starts_with(beginning))
         || PASSED_ENDS.iter().any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_gets_what_it_cannot_do_without_and_nothing_that_changes_it() {
+        for name in ["HOME", "PATH", "LC_ALL", "HF_HOME", "https_proxy"] {
+            assert!(is_among_passed(name), "{name}");
+        }
+        for name in [
+            "Path",
+            "SystemRoot",
+            "LocalAppData",
+            "Hf_Token",
+            "Http_Proxy",
+        ] {
+            assert!(is_passed_on_windows(name), "{name}");
+        }
+        for name in ["LLAMA_ARG_PORT", "llama_arg_port", "LD_PRELOAD"] {
+            assert!(
+                !is_among_passed(name) && !is_passed_on_windows(name),
+                "{name}"
+            );
+        }
+    }
 }

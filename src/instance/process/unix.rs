@@ -1,9 +1,10 @@
 //! Unix: sessions, groups, signals and descriptors. Primitives only, no waiting and no policy.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitCode, ExitStatus};
 
 use rustix::fs::Mode;
 use rustix::io::{Errno, FdFlags};
@@ -40,6 +41,16 @@ impl Group {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Starts a process that outlives its caller: it cuts itself loose by [`settle_in`].
+pub(crate) fn spawn_detached(command: &mut Command) -> io::Result<Child> {
+    command.spawn()
+}
+
+/// There is nothing else this program is executed again for.
+pub(crate) fn other_entry(_word: &OsStr, _arguments: &[OsString]) -> Option<ExitCode> {
+    None
 }
 
 /// Whether a program could not be executed because the machine is short of something.

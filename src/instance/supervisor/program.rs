@@ -2,9 +2,8 @@
 //! removing llama-orch touches no supervisor that runs.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,7 +14,11 @@ use crate::instance::folder::PRIVATE;
 use crate::release::Digest;
 
 /// The name of the program in its folder.
-const NAME: &str = "llama-orch";
+const NAME: &str = if cfg!(windows) {
+    "llama-orch.exe"
+} else {
+    "llama-orch"
+};
 
 /// How old a copy has to be before nobody can be about to run from it.
 const YOUNG: Duration = Duration::from_hours(1);
@@ -76,10 +79,7 @@ impl Program {
 }
 
 fn copy(folder: &Utf8Path) -> io::Result<Program> {
-    // Opened through the kernel's own name for it where there is one: the file may have been
-    // replaced since we were started.
-    let mut source =
-        File::open("/proc/self/exe").or_else(|_| File::open(std::env::current_exe()?))?;
+    let mut source = own_program()?;
     let mut hash = sha2::Sha256::new();
     io::copy(&mut source, &mut HashWriter(&mut hash))?;
     let digest = Digest::from_bytes(hash.finalize().into());
@@ -96,10 +96,10 @@ fn copy(folder: &Utf8Path) -> io::Result<Program> {
     let mut target = File::create(&copied)?;
     io::Seek::rewind(&mut source)?;
     io::copy(&mut source, &mut target)?;
-    target.set_permissions(Permissions::from_mode(0o755))?;
+    durable::open_to_all(&copied)?;
     target.sync_all()?;
     drop(target);
-    fs::set_permissions(staging.path(), Permissions::from_mode(0o755))?;
+    durable::open_to_all(staging.path())?;
     match fs::rename(staging.path(), &home) {
         Ok(()) => durable::sync_folder(folder)?,
         // Somebody else was faster; what they copied has the same digest.
@@ -107,6 +107,17 @@ fn copy(folder: &Utf8Path) -> io::Result<Program> {
         Err(error) => return Err(error),
     }
     Ok(Program { path, digest })
+}
+
+/// The program that is running, opened through the kernel's own name for it where there is one: the
+/// file may have been replaced since it was started.
+fn own_program() -> io::Result<File> {
+    if cfg!(target_os = "linux")
+        && let Ok(program) = File::open("/proc/self/exe")
+    {
+        return Ok(program);
+    }
+    File::open(std::env::current_exe()?)
 }
 
 /// Hashes what is written to it.

@@ -17,7 +17,7 @@ use crate::instance::folder::InstanceFolder;
 use crate::instance::identity::{IdentityError, NONCE};
 use crate::instance::log;
 use crate::instance::orders::{self, Order};
-use crate::instance::process::LAST_WAIT;
+use crate::instance::process::{self, LAST_WAIT};
 use crate::instance::record::{self, Record};
 use crate::instance::state::{self, State};
 
@@ -117,20 +117,19 @@ pub fn start(
             state.supervision.stop_timeout + LAST_WAIT * 2
         });
     let nonce = Uuid::new_v4();
-    let mut child = confinement
-        .command(program, folder, nonce)
+    let mut command = confinement.command(program, folder, nonce);
+    command
         .args([WORD, folder.root().as_str(), folder.name().as_str()])
         .envs(environment)
         .env(NONCE, nonce.to_string())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|source| StartError::Spawn {
-            path: program.path.clone(),
-            source,
-        })?;
+        .stderr(Stdio::null());
+    let mut child = process::spawn_detached(&mut command).map_err(|source| StartError::Spawn {
+        path: program.path.clone(),
+        source,
+    })?;
     let shown = || -> Result<bool, FileError> {
         let state: Option<State> = durable::read_json(&folder.state(), state::SCHEMA)?;
         Ok(state.is_some_and(|state| state.supervisor.nonce == nonce))
