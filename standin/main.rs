@@ -77,7 +77,7 @@ fn serve(options: &Options, build: u32) -> ExitCode {
         let _ = signal_hook::flag::register(libc::SIGTERM, Arc::new(AtomicBool::new(false)));
     }
     say("0.00.001.228 I srv  llama_server: initializing ...");
-    if let Some(text) = &options.say {
+    for text in &options.say {
         say(text);
     }
     if let Some(code) = options.exit {

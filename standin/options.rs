@@ -40,7 +40,8 @@ pub(crate) struct Options {
     pub(crate) exit: Option<u8>,
     pub(crate) ignore_sigterm: bool,
     pub(crate) share_port: bool,
-    pub(crate) say: Option<String>,
+    /// Lines of its log before it listens.
+    pub(crate) say: Vec<String>,
     pub(crate) metrics: bool,
     pub(crate) no_slots: bool,
     /// Holds the number of requests that are open.
@@ -70,6 +71,11 @@ const KNOWN: &[Known] = &[
         &["--list-devices"],
         None,
         "print list of available devices and exit",
+    ),
+    known(
+        &["-lv", "--verbosity", "--log-verbosity"],
+        Some("N"),
+        "set the verbosity threshold: 3 info, 4 trace, 5 debug",
     ),
     known(
         &["-t", "--threads"],
@@ -287,7 +293,7 @@ fn read_fault(
         "exit" => options.exit = Some(arguments.next()?.parse().ok()?),
         "ignore-sigterm" => options.ignore_sigterm = true,
         "share-port" => options.share_port = true,
-        "say" => options.say = Some(arguments.next()?),
+        "say" => options.say.push(arguments.next()?),
         "open-requests" => options.open_requests = Some(arguments.next()?.into()),
         "asleep" => options.asleep = true,
         _ => return None,

@@ -31,11 +31,11 @@ use crate::desired::argv::Salt;
 use crate::desired::resolve::Terms;
 use crate::durable::{self, FileError, FileLock};
 use crate::install::{self, InstallError};
-use crate::instance::InstanceName;
 use crate::instance::folder::{self, InstanceFolder};
-use crate::instance::record::{self, FailedLaunch, PROVEN_KEPT, Record};
+use crate::instance::record::{self, FailedLaunch, PROVEN_KEPT, ProvenLoad, Record};
 use crate::instance::state::{self, State};
 use crate::instance::supervisor::Program;
+use crate::instance::{Fingerprint, InstanceName};
 use crate::observed::Observed;
 use crate::plan::action::Action;
 use crate::reconcile::Loaded;
@@ -161,16 +161,17 @@ impl Local {
 /// The record with what its supervisor has to say added.
 fn settled(mut record: Record, state: &State) -> Record {
     if state.proven {
+        let runs = state.runs();
         let newest = record
             .proven
             .first()
             .map(record::RecordedLaunch::fingerprint);
-        let runs = state.runs();
         if newest != Some(runs) {
             record.proven.retain(|launch| launch.fingerprint() != runs);
             record.proven.insert(0, state.launch.clone());
             record.proven.truncate(PROVEN_KEPT);
         }
+        note_load(&mut record, state, runs);
     }
     if let Some(failed) = failed_of(&record, state)
         && !record
@@ -186,6 +187,27 @@ fn settled(mut record: Record, state: &State) -> Record {
         record.last_load = state.load;
     }
     record
+}
+
+/// Keeps what the server of a proven launch said of its load, and forgets it with the launch.
+fn note_load(record: &mut Record, state: &State, runs: Fingerprint) {
+    let Some(facts) = &state.loaded else { return };
+    let load = ProvenLoad {
+        fingerprint: runs,
+        facts: facts.clone(),
+    };
+    if record.loads.contains(&load) {
+        return;
+    }
+    let proven: Vec<Fingerprint> = record
+        .proven
+        .iter()
+        .map(record::RecordedLaunch::fingerprint)
+        .collect();
+    record
+        .loads
+        .retain(|old| old.fingerprint != runs && proven.contains(&old.fingerprint));
+    record.loads.push(load);
 }
 
 /// How many failed launches are remembered of one instance.

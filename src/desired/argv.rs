@@ -79,6 +79,13 @@ const DEVICE_VARIABLES: &[&str] = &[
     "ROCR_VISIBLE_DEVICES",
 ];
 
+/// The first build that says what it loads where only at `--verbosity 4` (ggml-org/llama.cpp#23021);
+/// at 4, earlier ones log every token.
+const TERSE_SINCE: u32 = 9151;
+
+/// The variables that set the same: `LLAMA_LOG_VERBOSITY` up to b9357, the other one since.
+const VERBOSITY_VARIABLES: &[&str] = &["LLAMA_ARG_LOG_VERBOSITY", "LLAMA_LOG_VERBOSITY"];
+
 /// The launch of an instance on a build.
 pub(super) fn launch(
     name: &InstanceName,
@@ -125,7 +132,7 @@ pub(super) fn launch(
             }),
         router: matches!(source, Some(ModelSource::Directory(_))),
         foreign: false,
-        gpu: None,
+        gpu: launch.required,
         inputs: launch.inputs,
     }
 }
@@ -153,6 +160,8 @@ fn environment_input(variable: &str, value: &EnvironmentValue, salt: &Salt) -> V
 #[derive(Default)]
 struct Drafted {
     arguments: Vec<String>,
+    /// [`Launch::gpu`].
+    required: Option<String>,
     inputs: LaunchInputs,
     files: BTreeMap<Utf8PathBuf, FileRole>,
 }
@@ -214,6 +223,17 @@ impl Drafted {
             (Some(backend), Some(id)) => Some(format!("{}{id}", device_prefix(backend))),
             (Some(_), None) | (None, _) => None,
         };
+        if gpu.require && gpu.backend != Some(GpuBackend::Cpu) {
+            self.required = Some(
+                match (&device, gpu.backend.or_else(|| backend_of(binary))) {
+                    (Some(device), _) if !chosen_elsewhere => device.clone(),
+                    (_, Some(backend)) => device_prefix(backend).to_owned(),
+                    (_, None) => String::new(),
+                },
+            );
+            self.inputs.set("gpu.require", true);
+            self.say_what_loads(instance, binary);
+        }
         if let (Some(device), false) = (device, chosen_elsewhere) {
             self.inputs.set("gpu.device", device.as_str());
             self.option("--device", device);
@@ -221,6 +241,22 @@ impl Drafted {
         if gpu.backend != Some(GpuBackend::Cpu) {
             let layers = gpu.layers.filter(|layers| *layers >= 0);
             self.optional("gpu.layers", "--n-gpu-layers", layers);
+        }
+    }
+
+    /// Builds that do not say by themselves what they load where are told to, unless the manifest
+    /// sets what they log.
+    fn say_what_loads(&mut self, instance: &Instance, binary: &WantedBinary) {
+        let quiet = binary
+            .build
+            .tag()
+            .is_some_and(|tag| tag.number() >= TERSE_SINCE);
+        let chosen = instance
+            .env
+            .keys()
+            .any(|key| VERBOSITY_VARIABLES.contains(&key.as_str()));
+        if quiet && !chosen {
+            self.option("--verbosity", 4);
         }
     }
 

@@ -1,14 +1,18 @@
 //! What a start must pass, in order: the port bound by the server itself, healthy, the build that
-//! was pinned, one request answered, and a while without dying.
+//! was pinned, the GPU where one is required, one request answered, and a while without dying.
 //!
 //! Pure: [`judge`] looks at what is known and says what to find out next. Finding out is left to
-//! [`super::supervisor`]; what a log says about an exit is read in [`reason`].
+//! [`super::supervisor`]; what a log says is read in [`reason`] and [`load_log`], and what it must
+//! say of the GPU is in [`gpu`].
 
+pub mod gpu;
+pub mod load_log;
 pub mod reason;
 
 use std::time::Duration;
 
 use super::listener::{Holder, Listener};
+use super::record::LoadFacts;
 use super::{GateSpec, Launch};
 
 /// One thing that can be right, wrong or unreadable, once it was looked at.
@@ -42,6 +46,11 @@ pub struct GateFacts {
     pub build: Finding,
     /// Whether it has the alias it was given.
     pub alias: Finding,
+    /// What its log says of its load.
+    pub load: Option<LoadFacts>,
+    /// What that has to measure up to: what the last proven launch said, as far as the two can be
+    /// compared ([`gpu::baseline`]).
+    pub baseline: Option<LoadFacts>,
     /// Whether it answered the probe.
     pub probe: Finding,
 }
@@ -57,6 +66,8 @@ pub enum Need {
     Build,
     /// The alias it reports.
     Alias,
+    /// What its log says of its load.
+    Load,
     /// The answer to the probe's request.
     Probe,
     /// Nothing but that it lives on for this long.
@@ -106,26 +117,26 @@ pub fn judge(spec: &GateSpec, launch: &Launch, facts: &GateFacts) -> Verdict {
     }
     let alias_matters = facts.listener == Some(Listener::Unreadable) && !launch.router;
     let tells_its_number = launch.build.tag().is_some() && !launch.foreign;
-    let findings = [
-        (tells_its_number, &facts.build, Need::Build),
-        (alias_matters, &facts.alias, Need::Alias),
-        (
-            spec.probe != super::ProbeKind::None,
-            &facts.probe,
-            Need::Probe,
-        ),
-    ];
-    for (_, finding, need) in findings.into_iter().filter(|(matters, ..)| *matters) {
-        match finding {
-            Finding::Open => return Verdict::Starting(need),
-            Finding::Wrong(reason) => {
-                return Verdict::Failed {
-                    reason: reason.clone(),
-                    transient: false,
-                };
-            }
-            Finding::Right | Finding::NotChecked => {}
+    let build = (tells_its_number, &facts.build, Need::Build);
+    let alias = (alias_matters, &facts.alias, Need::Alias);
+    if let Some(verdict) = settled([build, alias]) {
+        return verdict;
+    }
+    // A router loads its models in servers of their own, and none of them at first.
+    if !launch.router {
+        let Some(load) = &facts.load else {
+            return Verdict::Starting(Need::Load);
+        };
+        if let Some(short) = gpu::shortcoming(launch, load, facts.baseline.as_ref()) {
+            return Verdict::Failed {
+                reason: short.reason,
+                transient: short.transient,
+            };
         }
+    }
+    let probes = spec.probe != super::ProbeKind::None;
+    if let Some(verdict) = settled([(probes, &facts.probe, Need::Probe)]) {
+        return verdict;
     }
     let left = spec
         .min_healthy
@@ -135,6 +146,19 @@ pub fn judge(spec: &GateSpec, launch: &Launch, facts: &GateFacts) -> Verdict {
     } else {
         Verdict::Starting(Need::Patience(left))
     }
+}
+
+/// The verdict that the first finding which matters and is not right comes to, if any is not.
+fn settled<const COUNT: usize>(findings: [(bool, &Finding, Need); COUNT]) -> Option<Verdict> {
+    let mut findings = findings.into_iter().filter(|(matters, ..)| *matters);
+    findings.find_map(|(_, finding, need)| match finding {
+        Finding::Open => Some(Verdict::Starting(need)),
+        Finding::Wrong(reason) => Some(Verdict::Failed {
+            reason: reason.clone(),
+            transient: false,
+        }),
+        Finding::Right | Finding::NotChecked => None,
+    })
 }
 
 /// A server that has not bound its port or socket: it has `start_period` for that as well, unless it is

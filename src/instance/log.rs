@@ -110,6 +110,51 @@ pub(crate) fn tail_since(path: &Utf8Path, offset: u64, count: usize) -> io::Resu
     Ok(lines.into_iter().map(str::to_owned).collect())
 }
 
+/// Reads the lines written after the log had `offset` bytes, at most [`LOAD_BYTES`] of them, each cut
+/// to [`LOAD_LINE`] bytes. None where the log is shorter than that: it has been turned over since.
+pub(crate) fn lines_since(
+    path: &Utf8Path,
+    offset: u64,
+    mut each: impl FnMut(&str),
+) -> io::Result<()> {
+    let Some(mut file) = open(path)? else {
+        return Ok(());
+    };
+    if file.metadata()?.len() < offset {
+        return Ok(());
+    }
+    file.seek(SeekFrom::Start(offset))?;
+    let mut reader = BufReader::new(file.take(LOAD_BYTES));
+    let mut line = Vec::new();
+    loop {
+        let read = reader.fill_buf()?;
+        if read.is_empty() {
+            break;
+        }
+        let end = read.iter().position(|byte| *byte == b'\n');
+        let part = &read[..end.unwrap_or(read.len())];
+        let room = LOAD_LINE.saturating_sub(line.len());
+        line.extend_from_slice(&part[..part.len().min(room)]);
+        let taken = part.len() + usize::from(end.is_some());
+        reader.consume(taken);
+        if end.is_some() {
+            each(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    }
+    if !line.is_empty() {
+        each(&String::from_utf8_lossy(&line));
+    }
+    Ok(())
+}
+
+/// How much of a log is read for what it says of a load: at `--verbosity 4` a load is some hundred
+/// KiB.
+const LOAD_BYTES: u64 = 64 << 20;
+
+/// How much of one line is read.
+const LOAD_LINE: usize = 1024;
+
 /// The size in bytes; 0 where there is none.
 pub(crate) fn size(path: &Utf8Path) -> io::Result<u64> {
     Ok(open(path)?

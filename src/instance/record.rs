@@ -32,6 +32,9 @@ pub struct Record {
     /// Launches that stayed healthy for `prove_after`, newest first, at most [`PROVEN_KEPT`].
     #[serde(default)]
     pub proven: Vec<RecordedLaunch>,
+    /// What the servers of those said of their load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loads: Vec<ProvenLoad>,
     /// Launches that failed their gate and are not tried again.
     #[serde(default)]
     pub failed: Vec<FailedLaunch>,
@@ -62,6 +65,7 @@ impl Default for Record {
             schema: SCHEMA,
             wanted: None,
             proven: Vec::new(),
+            loads: Vec::new(),
             failed: Vec::new(),
             put_down: None,
             protected: false,
@@ -74,6 +78,15 @@ impl Default for Record {
 }
 
 impl Record {
+    /// The newest proven launch, and what its server said of its load.
+    pub fn last_proven_load(&self) -> Option<(&RecordedLaunch, &LoadFacts)> {
+        let newest = self.proven.first()?;
+        let fingerprint = newest.fingerprint();
+        let mut loads = self.loads.iter();
+        let load = loads.find(|load| load.fingerprint == fingerprint)?;
+        Some((newest, &load.facts))
+    }
+
     /// Forgets that the supervisor of this assignment gave up.
     pub fn pardon_giving_up(&mut self, assignment: Option<Uuid>) {
         self.pardoned_giving_up = assignment;
@@ -172,6 +185,31 @@ impl FileFact {
             .map(|digest| digest.to_string()[..8].to_owned())
             .unwrap_or_default()
     }
+}
+
+/// What a server said of its load in its log, as far as it said anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LoadFacts {
+    /// The devices it computes on, by their names there: `CUDA0`, `CPU`.
+    pub devices: Vec<String>,
+    /// How many of the model's layers it put on them, of how many.
+    pub layers: Option<(u32, u32)>,
+    /// Its context, in tokens.
+    pub context: Option<u32>,
+    /// Whether it said that it found no GPU.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_gpu: bool,
+}
+
+/// What the server of a proven launch said of its load, which the next gate goes by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvenLoad {
+    /// Which launch: [`RecordedLaunch::fingerprint`].
+    pub fingerprint: Fingerprint,
+    /// What it said.
+    #[serde(flatten)]
+    pub facts: LoadFacts,
 }
 
 /// A launch that did not get through its gate, or crashed too often before it was proven.

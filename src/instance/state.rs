@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::identity::ProcessIdentity;
-use super::record::{FailedLaunch, Failure, RecordedLaunch};
+use super::record::{FailedLaunch, Failure, LoadFacts, RecordedLaunch};
 use super::{Fingerprint, Supervision};
 use crate::release::Digest;
 
@@ -60,6 +60,9 @@ pub struct State {
     /// How long the load took, in seconds, from the bound port to healthy; `None` before.
     #[serde(default)]
     pub load: Option<f64>,
+    /// What the server said of its load, once it is loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<LoadFacts>,
     /// Whether `launch` has stayed healthy for `prove_after`.
     #[serde(default)]
     pub proven: bool,
@@ -149,6 +152,9 @@ pub struct Server {
     /// Whether this supervisor is not its parent, so that its exit status may stay unknown.
     #[serde(default)]
     pub adopted: bool,
+    /// How many bytes its log had when it was spawned; `None` in states of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_offset: Option<u64>,
 }
 
 /// The last word of the probe.

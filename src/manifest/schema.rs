@@ -211,7 +211,9 @@ struct Gpu {
     /// Layers to offload (`--n-gpu-layers`); -1 leaves it to the server.
     #[schemars(range(min = -1, max = 1_000_000))]
     layers: Option<i32>,
-    /// Whether a start without that device fails its gate.
+    /// Whether a start fails its gate that does not compute on that device (any GPU where none is
+    /// named), or with fewer layers there or less context than the last proven launch of the same
+    /// settings. From b9151 on the server is told to log what it loads (`--verbosity 4`).
     require: Option<bool>,
 }
 

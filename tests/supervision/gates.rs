@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use llama_orch::instance::record::{ProvenLoad, RecordedLaunch};
 use llama_orch::instance::state::{Exit, Health, Phase, Role};
 use llama_orch::instance::supervisor::Ended;
 use llama_orch::instance::{
-    EnvironmentValue, GateSpec, Liveness, ProbeKind, RestartPolicy, Supervision,
+    EnvironmentValue, GateSpec, LaunchInputs, Liveness, ProbeKind, RestartPolicy, Supervision,
 };
 
 use crate::sandbox::{NOBODY, Sandbox, eventually, go_on, is_alive, kill, quick, server_pid, stop};
@@ -361,4 +362,102 @@ fn a_server_that_answers_again_is_told_of() {
     go_on(pid);
     let state = sandbox.wait_for("healthy again", |state| state.health == Health::Healthy);
     assert_eq!((server_pid(&state), state.restarts.total), (pid, 0));
+}
+
+/// A build whose log tells of a load on a GPU.
+fn loading(sandbox: &Sandbox, number: u32, layers: u32) -> RecordedLaunch {
+    let faults = format!(
+        "--standin-say llama_prepare_model_devices: using device CUDA0 (a GPU) (unknown id) - 9 MiB free
+--standin-say load_tensors: offloaded {layers}/33 layers to GPU
+--standin-say llama_context: n_ctx                 = 8192"
+    );
+    let mut launch = sandbox.build(number, &faults);
+    launch.launch.gpu = Some("CUDA".to_owned());
+    launch.launch.inputs = LaunchInputs::default();
+    launch.launch.inputs.set("binary", format!("b{number}"));
+    launch
+}
+
+#[test]
+fn a_server_that_offloads_less_than_the_proven_one_before_it_is_rolled_back() {
+    let sandbox = Sandbox::new();
+    let mut settings = quick();
+    settings.prove_after = Duration::from_millis(50);
+    let whole = loading(&sandbox, 9001, 33);
+    sandbox.start_with(&whole, None, settings.clone());
+    let proven = sandbox.wait_for("proven", |state| state.proven);
+    let loaded = proven.loaded.expect("the log told");
+    assert_eq!(loaded.devices, ["CUDA0"]);
+    assert_eq!(
+        (loaded.layers, loaded.context),
+        (Some((33, 33)), Some(8192))
+    );
+    let mut record = sandbox.record();
+    record.proven.push(whole.clone());
+    record.loads.push(ProvenLoad {
+        fingerprint: whole.fingerprint(),
+        facts: loaded,
+    });
+    sandbox.write_record(&record);
+
+    let less = loading(&sandbox, 9002, 20);
+    sandbox.start_with(&less, Some(&whole), settings);
+    let state = sandbox.wait_running();
+    assert_eq!(
+        (state.role, state.runs()),
+        (Role::Fallback, whole.fingerprint())
+    );
+    assert_eq!(
+        state.failed.expect("recorded").failure.reason,
+        "offloaded 20 of 33 layers to the GPU, the last proven launch 33"
+    );
+}
+
+#[test]
+fn a_server_that_has_to_use_a_gpu_and_finds_none_may_find_one_later() {
+    let sandbox = Sandbox::new();
+    let faults = "--standin-say warning: no usable GPU found, --gpu-layers option will be ignored";
+    let mut launch = sandbox.build(9001, faults);
+    launch.launch.gpu = Some("CUDA".to_owned());
+    sandbox.start(&launch, None);
+    let state = sandbox.wait_for("tried again", |state| state.restarts.total >= 1);
+    assert_eq!(state.failed, None);
+    assert!(
+        sandbox
+            .notes()
+            .contains("the gate failed: the server found no CUDA device"),
+        "{}",
+        sandbox.notes()
+    );
+    std::fs::write(sandbox.root.join("bins/b9001/standin-faults"), "").expect("written");
+    sandbox.wait_running();
+    assert!(
+        sandbox.notes().contains("not checked"),
+        "a log that says nothing is no finding"
+    );
+}
+
+#[test]
+fn a_server_that_is_taken_over_while_it_loads_is_judged_by_its_own_part_of_the_log() {
+    let sandbox = Sandbox::new();
+    let mut first = loading(&sandbox, 9001, 0);
+    first.launch.gpu = None;
+    sandbox.start(&first, None);
+    sandbox.wait_running();
+    let faults =
+        "--standin-load-seconds 2\n--standin-say load_tensors: offloaded 33/33 layers to GPU";
+    let mut launch = sandbox.build(9002, faults);
+    launch.launch.gpu = Some("CUDA".to_owned());
+    sandbox.start(&launch, None);
+    let state = sandbox.wait_for("loading", |state| {
+        matches!(state.phase, Phase::Starting { bound: Some(_) })
+            && state.runs() == launch.fingerprint()
+    });
+    kill(state.supervisor.pid);
+    sandbox.supervise().expect("the next one starts");
+    let state = sandbox.wait_running();
+    assert_eq!(
+        state.loaded.and_then(|loaded| loaded.layers),
+        Some((33, 33))
+    );
 }

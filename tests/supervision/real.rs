@@ -81,3 +81,32 @@ fn a_real_server_says_itself_why_it_would_not_start() {
         "exited with code 1: invalid argument: --bogus",
     );
 }
+
+#[test]
+fn a_real_server_tells_what_it_computes_on_where_it_is_told_to() {
+    let sandbox = Sandbox::new();
+    let Some(program) = real_build(&sandbox) else {
+        return;
+    };
+    let mut launch = sandbox.launch(9001, program);
+    launch
+        .launch
+        .arguments
+        .extend(["--verbosity".to_owned(), "4".to_owned()]);
+    sandbox.start(&launch, None);
+    let loaded = sandbox.wait_running().loaded.expect("it says so");
+    assert_eq!(loaded.devices, ["CPU"]);
+    assert_eq!((loaded.layers, loaded.context), (None, Some(512)));
+
+    launch.launch.gpu = Some("CUDA".to_owned());
+    launch.launch.inputs.set("gpu.require", true);
+    sandbox.start(&launch, None);
+    sandbox.wait_for("tried again", |state| state.restarts.total >= 1);
+    assert!(
+        sandbox
+            .notes()
+            .contains("the gate failed: the server computes on CPU, and not on CUDA"),
+        "{}",
+        sandbox.notes()
+    );
+}

@@ -341,3 +341,44 @@ fn a_model_that_arguments_fetch_is_known_to_be_fetched() {
         );
     }
 }
+
+#[test]
+fn a_gpu_that_is_required_is_named_to_the_gate_and_told_of_in_the_log() {
+    let required = |fields: &str, variant: &str| {
+        let launch = launch_with(fields, &build(variant), None);
+        let verbosity = value(&launch.arguments, "--verbosity").map(str::to_owned);
+        (launch.gpu, verbosity)
+    };
+    let told = Some("4".to_owned());
+    let named = |device: &str| (Some(device.to_owned()), told.clone());
+    assert_eq!(
+        required("gpu: { require: true }", "ubuntu-vulkan-x64"),
+        named("Vulkan")
+    );
+    assert_eq!(
+        required(
+            "gpu: { require: true, backend: cuda, device_id: 1 }",
+            "ubuntu-x64"
+        ),
+        named("CUDA1")
+    );
+    assert_eq!(required("gpu: { require: true }", "macos-arm64"), named(""));
+    assert_eq!(
+        required("gpu: { require: true, backend: cpu }", "ubuntu-vulkan-x64"),
+        (None, None)
+    );
+    let elsewhere = "gpu: { require: true, device_id: 1 }, args: [--device, Vulkan0]";
+    assert_eq!(required(elsewhere, "ubuntu-vulkan-x64"), named("Vulkan"));
+    let quiet = "gpu: { require: true }, env: { LLAMA_ARG_LOG_VERBOSITY: 3 }";
+    assert_eq!(
+        required(quiet, "ubuntu-vulkan-x64"),
+        (Some("Vulkan".to_owned()), None)
+    );
+    let older = WantedBinary {
+        build: "b9150".parse().expect("the name of a build"),
+        ..build("ubuntu-vulkan-x64")
+    };
+    let launch = launch_with("gpu: { require: true }", &older, None);
+    assert_eq!(value(&launch.arguments, "--verbosity"), None);
+    assert!(fields(&launch).contains("gpu.require"));
+}

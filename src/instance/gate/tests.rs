@@ -35,6 +35,7 @@ fn ready() -> GateFacts {
         bound: Some(seconds(8)),
         healthy: Some(seconds(1)),
         build: Finding::Right,
+        load: Some(LoadFacts::default()),
         ..GateFacts::default()
     }
 }
@@ -64,6 +65,7 @@ fn one_thing_is_asked_after_the_other() {
                     Need::Health => facts.healthy = Some(Duration::ZERO),
                     Need::Build => facts.build = Finding::NotChecked,
                     Need::Alias => facts.alias = Finding::Right,
+                    Need::Load => facts.load = Some(LoadFacts::default()),
                     Need::Probe => facts.probe = Finding::Right,
                     Need::Patience(_) => facts.healthy = Some(seconds(3)),
                 }
@@ -76,6 +78,7 @@ fn one_thing_is_asked_after_the_other() {
         Need::Listener,
         Need::Health,
         Need::Build,
+        Need::Load,
         Need::Probe,
         Need::Patience(seconds(3)),
     ];

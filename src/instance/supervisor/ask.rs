@@ -5,8 +5,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::life::Supervisor;
+use crate::instance::gate::load_log::LoadLog;
 use crate::instance::gate::{self, Finding};
+use crate::instance::log;
 use crate::instance::probe::{self, Address, Answer, ProbeError, Request};
+use crate::instance::record::LoadFacts;
 use crate::instance::waiting::Awaited;
 use crate::instance::{CheckKind, ProbeKind, process};
 
@@ -118,6 +121,20 @@ impl Supervisor {
             Some(number) if number == wanted.number() => Finding::Right,
             Some(number) => Finding::Wrong(format!("says it is b{number}, not {wanted}")),
         })
+    }
+
+    /// What the log of the server says of its load. Nothing where it is not known where its part of
+    /// the log begins.
+    pub(super) fn read_load(&self) -> LoadFacts {
+        let mut said = LoadLog::default();
+        let server = self.state.server.as_ref();
+        if let Some(offset) = server.and_then(|server| server.log_offset) {
+            let path = self.folder.server_log();
+            if let Err(error) = log::lines_since(&path, offset, |line| said.line(line)) {
+                self.notes.note(format!("cannot read `{path}`: {error}"));
+            }
+        }
+        said.found()
     }
 
     pub(super) fn check_alias(&self, access: &Access) -> Option<Finding> {

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use super::ask::Access;
 use super::life::{Fate, Supervisor};
 use super::wait::Event;
-use crate::instance::gate::{self, Finding, GateFacts, Need, Verdict};
+use crate::instance::gate::{self, Finding, GateFacts, Need, Verdict, gpu};
 use crate::instance::listener::{self, Listener};
 use crate::instance::process;
-use crate::instance::record::Failure;
+use crate::instance::record::{Failure, LoadFacts};
 use crate::instance::state::{Health, Phase};
 use crate::instance::{Liveness, is_socket};
 use crate::kill_point;
@@ -36,7 +36,10 @@ impl Supervisor {
     pub(super) fn pass_gate(&mut self) -> io::Result<Option<Fate>> {
         let access = self.access();
         let mut clock = self.clock();
-        let mut facts = GateFacts::default();
+        let mut facts = GateFacts {
+            baseline: self.baseline(),
+            ..GateFacts::default()
+        };
         let mut pause = FIRST_PAUSE;
         loop {
             facts.age = clock.spawned.elapsed();
@@ -49,7 +52,7 @@ impl Supervisor {
             );
             let wait = match verdict {
                 Verdict::Passed => {
-                    self.passed(&clock);
+                    self.passed(&clock, facts.load);
                     return Ok(None);
                 }
                 Verdict::Failed { reason, transient } => {
@@ -97,6 +100,7 @@ impl Supervisor {
             }
             if proof.is_some_and(|proof| proof <= Instant::now()) {
                 self.state.proven = true;
+                self.remember_load();
                 self.state.restarts.in_a_row = 0;
                 self.notes.note("the launch is proven");
                 self.save_or_note();
@@ -149,18 +153,33 @@ impl Supervisor {
         }
     }
 
+    /// Makes what the server of a launch that was just proven said of its load what the next start
+    /// has to measure up to.
+    fn remember_load(&mut self) {
+        if let Some(load) = &self.state.loaded {
+            self.proven_load = Some((self.state.launch.clone(), load.clone()));
+        }
+    }
+
     fn say_health(&mut self, health: Health, what: &str) {
         self.notes.note(format!("the server {what}"));
         (self.state.health, self.state.health_since) = (health, Some(Timestamp::now()));
         self.save_or_note();
     }
 
-    fn passed(&mut self, clock: &Clock) {
+    /// What the load of the launch has to measure up to.
+    fn baseline(&self) -> Option<LoadFacts> {
+        let (last, load) = self.proven_load.as_ref()?;
+        gpu::baseline(&self.state.launch, last, load)
+    }
+
+    fn passed(&mut self, clock: &Clock, load: Option<LoadFacts>) {
         let from = clock.bound.unwrap_or(clock.spawned);
-        let load = clock
+        let took = clock
             .healthy
             .map_or(Duration::ZERO, |healthy| healthy.duration_since(from));
-        self.state.load = Some(load.as_secs_f64());
+        self.state.load = Some(took.as_secs_f64());
+        self.state.loaded = load.filter(|load| *load != LoadFacts::default());
         (self.state.health, self.state.health_since) = (Health::Healthy, Some(Timestamp::now()));
         self.notes.note("the gate is passed");
         (self.state.phase, self.state.since) = (Phase::Running, Timestamp::now());
@@ -229,6 +248,15 @@ impl Supervisor {
             },
             Need::Build => settle(&mut facts.build, self.check_build(access)),
             Need::Alias => settle(&mut facts.alias, self.check_alias(access)),
+            Need::Load => {
+                let load = self.read_load();
+                if self.state.launch.launch.gpu.is_some() && !gpu::is_told(&load) {
+                    self.notes
+                        .note("the log does not say what the server computes on: not checked");
+                }
+                facts.load = Some(load);
+                true
+            }
             Need::Probe => settle(&mut facts.probe, self.check_probe(access)),
             Need::Patience(_) => true,
         }

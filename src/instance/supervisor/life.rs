@@ -22,7 +22,7 @@ use crate::instance::identity::{NONCE, ProcessIdentity};
 use crate::instance::log;
 use crate::instance::orders::Orders;
 use crate::instance::process::{self, EndError, Process, SpawnError};
-use crate::instance::record::{self, Assignment, Failure, Record, RecordedLaunch};
+use crate::instance::record::{self, Assignment, Failure, LoadFacts, Record, RecordedLaunch};
 use crate::instance::state::{self, Exit, Health, Phase, Server, State};
 use crate::instance::{Fingerprint, Supervision};
 use crate::kill_point;
@@ -69,9 +69,11 @@ fn begin(folder: &InstanceFolder, notes: &Notes) -> Result<ExitCode, Box<dyn Err
         Claim::Ours(lock) => lock,
         Claim::Already => return Ok(ExitCode::from(ALREADY)),
     };
-    let Some((assignment, proven)) =
-        wanted()?.and_then(|record| Some((record.wanted?, record.proven)))
-    else {
+    let record = wanted()?.unwrap_or_default();
+    let proven_load = record
+        .last_proven_load()
+        .map(|(launch, load)| (launch.clone(), load.clone()));
+    let (Some(assignment), proven) = (record.wanted, record.proven) else {
         notes.note("ends: nothing is wanted here");
         return Ok(ExitCode::SUCCESS);
     };
@@ -90,6 +92,7 @@ fn begin(folder: &InstanceFolder, notes: &Notes) -> Result<ExitCode, Box<dyn Err
         orders,
         assignment,
         proven,
+        proven_load,
         state,
         server: None,
         log_offset: 0,
@@ -115,10 +118,12 @@ pub(super) struct Supervisor {
     pub(super) orders: Orders,
     pub(super) assignment: Assignment,
     pub(super) proven: Vec<RecordedLaunch>,
+    /// The launch that was proven last, and what its server said of its load.
+    pub(super) proven_load: Option<(RecordedLaunch, LoadFacts)>,
     pub(super) state: State,
     pub(super) server: Option<Process>,
     /// Where the log stood when the server was spawned.
-    log_offset: u64,
+    pub(super) log_offset: u64,
     /// When this launch was tried first, for causes that may pass.
     pub(super) first_try: Option<Instant>,
     /// Whether the state could not be written the last time; it is tried again while waiting.
@@ -216,23 +221,25 @@ impl Supervisor {
         let root = self.folder.root().to_owned();
         let environment =
             process::environment_of(&root, &self.state.launch, nonce, std::env::vars_os())?;
-        let server = Server {
-            nonce,
-            process: None,
-            spawned: Timestamp::now(),
-            adopted: false,
-        };
-        self.state.server = Some(server);
-        (self.state.health, self.state.health_since) = (Health::Unknown, None);
-        (self.state.phase, self.state.since) = (Phase::Starting { bound: None }, Timestamp::now());
-        self.save()?;
-        kill_point::reached("supervisor.before-spawn");
         self.rotate_log();
         let log = self.folder.server_log();
         self.log_offset = log::size(&log).map_err(|source| SpawnError::Log {
             path: log.clone(),
             source,
         })?;
+        let server = Server {
+            nonce,
+            process: None,
+            spawned: Timestamp::now(),
+            adopted: false,
+            log_offset: Some(self.log_offset),
+        };
+        self.state.server = Some(server);
+        self.state.loaded = None;
+        (self.state.health, self.state.health_since) = (Health::Unknown, None);
+        (self.state.phase, self.state.since) = (Phase::Starting { bound: None }, Timestamp::now());
+        self.save()?;
+        kill_point::reached("supervisor.before-spawn");
         let process = process::spawn(&root, &self.state.launch, nonce, environment, &log, lock)?;
         kill_point::reached("supervisor.spawned");
         self.notes.note(format!(

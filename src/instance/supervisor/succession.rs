@@ -35,6 +35,7 @@ pub(super) fn begin_state(
         since: Timestamp::now(),
         server: old.and_then(|old| old.server.clone()),
         load: None,
+        loaded: None,
         proven: is_proven(proven, &assignment.launch),
         health: Health::Unknown,
         health_since: None,
@@ -51,6 +52,7 @@ pub(super) fn begin_state(
         state.role = old.role;
         state.failed.clone_from(&old.failed);
         state.load = old.load;
+        state.loaded.clone_from(&old.loaded);
         state.proven = old.proven || is_proven(proven, &old.launch);
         // Giving up and waiting are forgotten with the boot they happened on.
         if old.supervisor.boot == state.supervisor.boot
@@ -135,7 +137,10 @@ impl Supervisor {
             adopted: true,
             ..server
         });
+        let server = self.state.server.as_ref();
+        self.log_offset = server.and_then(|server| server.log_offset).unwrap_or(0);
         self.state.load = old.load;
+        self.state.loaded = old.loaded;
         self.state.proven |= old.proven;
         (self.state.health, self.state.health_since) = (old.health, old.health_since);
         self.state.since = old.since;

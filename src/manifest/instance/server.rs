@@ -77,19 +77,10 @@ pub(super) fn read_gpu(fields: &mut Section<'_, '_, '_>) -> Gpu {
         ("hip", GpuBackend::Rocm),
         ("sycl", GpuBackend::Sycl),
     ];
-    let require = fields.get("require", truth).unwrap_or(false);
-    if require {
-        let message = "`require: true` is not available in this version: no gate looks at the GPU";
-        fields.wrong(
-            "require",
-            message,
-            "leave it out, and see `llama-orch logs`",
-        );
-    }
     Gpu {
         backend: fields.get("backend", word(BACKENDS)),
         device_id: fields.get("device_id", whole(0..=255)),
         layers: fields.get("layers", whole(-1..=1_000_000)),
-        require,
+        require: fields.get("require", truth).unwrap_or(false),
     }
 }

@@ -33,6 +33,7 @@ fn show_prints_each_value_with_where_it_was_written() {
       interval: 100ms                            # defaults
       timeout: 5s                                # built in
       retries: 3                                 # built in
+      liveness: report                           # built in
       start_period: 1m                           # built in
       probe: none                                # built in
     restart_policy:
