@@ -16,6 +16,7 @@ mod logs;
 mod plan;
 mod progress;
 mod retry;
+mod rollback;
 mod status;
 mod text;
 mod ui;
@@ -98,8 +99,10 @@ enum Command {
     Up(up::UpArgs),
     /// Stop instances and keep them down
     Down(down::DownArgs),
-    /// Try launches again that have failed
+    /// Try launches again that have failed or were rolled back
     Retry(retry::RetryArgs),
+    /// Go back to the launch that was proven before, and stay there
+    Rollback(rollback::RollbackArgs),
     /// Show what an instance's server has written
     Logs(logs::LogsArgs),
     /// Show what past passes did
@@ -257,6 +260,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Up(args) => up::run(&cli.global, args, &ui),
         Command::Down(args) => down::run(&cli.global, args, &ui),
         Command::Retry(args) => retry::run(&cli.global, args, &ui),
+        Command::Rollback(args) => rollback::run(&cli.global, args, &ui),
         Command::Logs(args) => logs::run(&cli.global, args, &ui),
         Command::History(args) => history::run(&cli.global, args, &ui),
         Command::Binary(command) => binary::run(&cli.global, command, &ui),

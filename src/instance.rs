@@ -166,6 +166,11 @@ impl LaunchInputs {
         self.0.insert(field.into(), value.into());
     }
 
+    /// The value of a field, where it is set.
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        self.0.get(field)
+    }
+
     /// All fields in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(field, value)| (field.as_str(), value))
@@ -275,5 +280,11 @@ impl Launch {
     /// The hash of [`Launch::inputs`].
     pub fn fingerprint(&self) -> Fingerprint {
         self.inputs.fingerprint()
+    }
+
+    /// What the archive of its build hashed to, where it came from one.
+    pub fn archive(&self) -> Option<Digest> {
+        let binary = self.inputs.get("binary")?;
+        binary.get("sha256")?.as_str()?.parse().ok()
     }
 }

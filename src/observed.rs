@@ -8,9 +8,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::instance::record::{FailedLaunch, PutDown, RecordedLaunch};
+use crate::instance::record::{FailedLaunch, PutDown, RecordedLaunch, RolledBack};
 use crate::instance::state::{Exit, Health};
-use crate::instance::{BinaryId, Change, InstanceName, Supervision};
+use crate::instance::{BinaryId, Change, InstanceName, Launch, Supervision};
 use crate::release::{BuildName, Digest, Variant};
 
 /// What was seen, and when. Collected over some time, so already slightly out of date.
@@ -118,11 +118,12 @@ pub struct ObservedInstance {
     pub server: Seen<Option<ObservedServer>>,
     /// What is remembered of it.
     pub memory: Seen<Memory>,
-    /// How what runs, or is tried, differs from what is wanted.
+    /// How what runs, or is tried, differs from what is wanted: the manifest's launch, or the one it
+    /// is rolled back to.
     pub comparison: Comparison,
-    /// Whether the wanted launch has failed before, with what it says now.
+    /// Whether that launch has failed before, with what it says now.
     pub failed: Option<FailedLaunch>,
-    /// Files and variables the wanted launch needs and that are not there, in words.
+    /// Files and variables that launch needs and that are not there, in words.
     pub missing: Vec<String>,
 }
 
@@ -223,6 +224,9 @@ pub struct Memory {
     pub proven: Vec<RecordedLaunch>,
     /// A person's wish that it stays down.
     pub put_down: Option<PutDown>,
+    /// A person's wish that it runs an earlier launch, its files as they are now. Where it holds
+    /// against the manifest's launch, it is what is compared.
+    pub rolled_back: Option<RolledBack>,
     /// Whether it may not be removed.
     pub protected: bool,
     /// How its server last ended, and when.
@@ -299,6 +303,14 @@ impl fmt::Display for LastExit {
             (None, true) => write!(f, "{}, as asked", self.exit),
             (None, false) => self.exit.fmt(f),
         }
+    }
+}
+
+impl Memory {
+    /// What a person rolled it back to, where that holds against what the manifest wants now.
+    pub fn rollback_against(&self, wanted: &Launch) -> Option<&RolledBack> {
+        let rolled_back = self.rolled_back.as_ref();
+        rolled_back.filter(|rolled_back| rolled_back.holds_against(wanted))
     }
 }
 

@@ -17,6 +17,7 @@ mod narrow;
 mod order;
 mod ports;
 mod removals;
+pub mod rollback;
 #[cfg(test)]
 mod tests;
 pub mod text;

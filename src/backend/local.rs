@@ -26,13 +26,13 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{ActionError, Backend, Progress};
-use crate::desired::Desired;
 use crate::desired::argv::Salt;
 use crate::desired::resolve::Terms;
+use crate::desired::{Desired, WantedInstance};
 use crate::durable::{self, FileError, FileLock};
 use crate::install::{self, InstallError};
 use crate::instance::folder::{self, InstanceFolder};
-use crate::instance::record::{self, FailedLaunch, PROVEN_KEPT, ProvenLoad, Record};
+use crate::instance::record::{self, FailedLaunch, PROVEN_KEPT, ProvenLoad, Record, RolledBack};
 use crate::instance::state::{self, State};
 use crate::instance::supervisor::Program;
 use crate::instance::{Fingerprint, InstanceName};
@@ -55,6 +55,8 @@ pub struct Local {
     salt: Salt,
     /// The manifest's literal secrets, by the variables that carry them to supervisors.
     secrets: BTreeMap<String, String>,
+    /// Rollbacks that are looked at and not on record yet.
+    proposed: BTreeMap<InstanceName, RolledBack>,
     /// Whether the source is llama.cpp's own.
     official: bool,
     /// How many archives are received at once.
@@ -71,6 +73,7 @@ impl Local {
             source: Some(loaded.source(terms)),
             salt: loaded.machine.salt(),
             secrets: facts::secrets(&loaded.manifest, &loaded.machine.salt()),
+            proposed: BTreeMap::new(),
             official: loaded.manifest.source.is_official(),
             slots: Semaphore::new(loaded.manifest.source.parallel_downloads),
             told: AtomicBool::new(false),
@@ -84,6 +87,7 @@ impl Local {
             source: None,
             salt: Salt::new(""),
             secrets: BTreeMap::new(),
+            proposed: BTreeMap::new(),
             official: false,
             slots: Semaphore::new(1),
             told: AtomicBool::new(false),
@@ -113,6 +117,31 @@ impl Local {
         } else {
             durable::write_json(&folder.record(), &record)
         }
+    }
+
+    /// Looks from now on as if an instance were rolled back already, so that what follows can be shown
+    /// before it is put on record.
+    pub fn propose(&mut self, name: &InstanceName, rolled_back: RolledBack) {
+        self.proposed.insert(name.clone(), rolled_back);
+    }
+
+    /// Forgets rollbacks that no longer hold, since the manifest wants something else by now.
+    pub fn forget_rollbacks(
+        &self,
+        desired: &Desired,
+        observed: &Observed,
+    ) -> Result<(), FileError> {
+        for (name, wanted) in &desired.instances {
+            let seen = observed.instances.get(name);
+            let memory = seen.and_then(|seen| seen.memory.known());
+            if let (WantedInstance::Resolved(wanted), Some(memory)) = (wanted, memory)
+                && memory.rolled_back.is_some()
+                && memory.rollback_against(&wanted.launch).is_none()
+            {
+                self.change_record(name, |record, _| record.rolled_back = None)?;
+            }
+        }
+        Ok(())
     }
 
     /// Finishes what an interrupted run left behind: half-done installs, and copies of this program

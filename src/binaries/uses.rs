@@ -19,6 +19,8 @@ pub enum How {
     Runs,
     /// The manifest pins it to it.
     Pinned,
+    /// A person rolled it back to it, and it does not run.
+    RolledBack,
     /// Its supervisor may start it by itself, as its fallback or after a pause.
     MayStart,
     /// It may be rolled back to it.
@@ -31,6 +33,7 @@ impl How {
         match self {
             Self::Runs => "runs it",
             Self::Pinned => "is pinned to it",
+            Self::RolledBack => "is rolled back to it",
             Self::MayStart => "has a supervisor that may start it",
             Self::Rollback => "may be rolled back to it",
         }
@@ -139,6 +142,10 @@ impl Uses {
             }
         }
         if let Seen::Known(memory) = &seen.memory {
+            let rolled_back = memory.rolled_back.iter().map(|it| it.launch.launch.binary);
+            for id in rolled_back.filter(|id| runs != Some(*id)) {
+                self.add(id, name, How::RolledBack);
+            }
             // Going back from what runs to the same build is no way back.
             let others = memory
                 .proven

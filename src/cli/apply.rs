@@ -75,13 +75,11 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
             }
         }
         plan::hints(&plan, ui);
-        let stops = plan.steps().iter().any(|step| step.action.stops_a_server());
-        if stops && !args.yes && ui.can_ask() && !ui.ask("\nSomething that runs would stop. Go on?")
-        {
-            ui.remark("nothing was changed");
+        if !args.yes && !consents(&plan, ui) {
             return Ok(1);
         }
         loaded.remember(&resolved)?;
+        backend.forget_rollbacks(&resolved.desired, &observed)?;
         let report = carry_out(&runtime, &backend, &plan, "apply", &root, ui)?;
         let started = await_starting(&runtime, &backend, &plan, ui)?;
         if report.was_unreachable() && started == Started::None {
@@ -101,6 +99,16 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
             u8::from(plan.needs_attention())
         });
     }
+}
+
+/// Asks, where something that runs would stop and a person can be asked.
+pub(super) fn consents(plan: &Plan, ui: &Ui) -> bool {
+    let stops = plan.steps().iter().any(|step| step.action.stops_a_server());
+    let agreed = !stops || !ui.can_ask() || ui.ask("\nSomething that runs would stop. Go on?");
+    if !agreed {
+        ui.remark("nothing was changed");
+    }
+    agreed
 }
 
 /// What became of the instances that were starting before this pass.

@@ -1,4 +1,5 @@
-//! `retry`: forgets that launches failed, so that the next pass tries them again, and runs it.
+//! `retry`: forgets that launches failed or were rolled back, so that the next pass tries what the
+//! manifest says again, and runs it.
 
 use clap::Args;
 use llama_orch::instance::record::Record;
@@ -8,7 +9,7 @@ use super::ui::Ui;
 use super::up::narrowed_pass;
 use super::{Global, LockArgs, Names};
 
-/// Try launches again that have failed
+/// Try launches again that have failed or were rolled back
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
@@ -24,6 +25,7 @@ pub(crate) fn run(global: &Global, args: &RetryArgs, ui: &Ui) -> Result<u8, Fail
     let root = global.writable_root()?;
     let forget = |record: &mut Record, assignment| {
         record.failed.clear();
+        record.rolled_back = None;
         record.pardon(assignment);
     };
     narrowed_pass(

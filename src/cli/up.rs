@@ -81,14 +81,15 @@ pub(crate) fn narrowed_pass(
     let pass = runtime.block_on(reconcile::pass(&loaded, &source, &backend, terms));
     let Pass {
         resolved,
+        observed,
         plan,
         unreachable,
-        ..
     } = pass;
     let plan = plan.narrowed(&names);
     ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
     plan::hints(&plan, ui);
     loaded.remember(&resolved)?;
+    backend.forget_rollbacks(&resolved.desired, &observed)?;
     let report = apply::carry_out(&runtime, &backend, &plan, verb, root, ui)?;
     let started = apply::await_starting(&runtime, &backend, &plan, ui)?;
     drop(pass_lock);

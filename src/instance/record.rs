@@ -41,6 +41,9 @@ pub struct Record {
     /// A person's wish that the instance stays down.
     #[serde(default)]
     pub put_down: Option<PutDown>,
+    /// A person's wish that it runs an earlier launch than the manifest's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
     /// Whether the manifest protected it when it was last applied; lifted only by `unprotect`.
     #[serde(default)]
     pub protected: bool,
@@ -68,6 +71,7 @@ impl Default for Record {
             loads: Vec::new(),
             failed: Vec::new(),
             put_down: None,
+            rolled_back: None,
             protected: false,
             pardoned: None,
             pardoned_giving_up: None,
@@ -90,6 +94,15 @@ impl Record {
     /// Forgets that the supervisor of this assignment gave up.
     pub fn pardon_giving_up(&mut self, assignment: Option<Uuid>) {
         self.pardoned_giving_up = assignment;
+    }
+
+    /// Rolls back, and forgets what stood against the launch it goes back to: a person wants it.
+    pub fn roll_back(&mut self, rolled_back: RolledBack, assignment: Option<Uuid>) {
+        let fingerprint = rolled_back.launch.fingerprint();
+        self.failed
+            .retain(|failed| failed.fingerprint != fingerprint);
+        self.pardon(assignment);
+        self.rolled_back = Some(rolled_back);
     }
 
     /// Forgets that this assignment failed or was given up.
@@ -247,4 +260,29 @@ pub struct PutDown {
     /// Why, where the person said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// A recorded `rollback`: the launch that is wanted in place of the manifest's, for as long as the
+/// manifest wants what it wanted then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// What is to run.
+    pub launch: RecordedLaunch,
+    /// The inputs of the manifest's launch when it was rolled back: [`Launch::fingerprint`].
+    pub instead_of: Fingerprint,
+    /// The build of that launch, for the message.
+    pub instead_of_build: crate::release::BuildName,
+    /// When it was rolled back.
+    pub at: Timestamp,
+    /// Why, where the person said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl RolledBack {
+    /// Whether it still counts against what the manifest wants now. Once that has other inputs,
+    /// somebody has decided anew.
+    pub fn holds_against(&self, wanted: &Launch) -> bool {
+        self.instead_of == wanted.fingerprint()
+    }
 }

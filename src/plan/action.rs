@@ -116,7 +116,7 @@ pub struct Start {
 pub enum PlannedLaunch {
     /// From the manifest.
     Wanted(Arc<Launch>),
-    /// From the record, since the wanted one has failed.
+    /// From the record: the wanted one has failed, or a person rolled it back.
     Proven(Box<RecordedLaunch>),
 }
 

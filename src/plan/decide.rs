@@ -3,8 +3,6 @@
 //! What instances have to do with each other (ports, dependencies, the canary) is judged
 //! afterwards, in `order`.
 
-use std::sync::Arc;
-
 use super::Planner;
 use super::action::{
     Action, Ago, BlockReason, HoldReason, Needs, PlannedLaunch, Reason, Start, Stop, Update,
@@ -12,12 +10,12 @@ use super::action::{
 use super::draft::Draft;
 use super::drain::drain_of;
 use super::installs::Build;
-use crate::desired::{Unanswered, Wanted, WantedInstance};
+use super::rollback::Aim;
+use crate::desired::{Unanswered, WantedInstance};
 use crate::instance::is_socket;
 use crate::instance::record::{FailedLaunch, RecordedLaunch};
 use crate::instance::state::Health;
 use crate::instance::{InstanceName, Launch};
-use crate::manifest::OnFailure;
 use crate::observed::{
     Comparison, Memory, ObservedInstance, ObservedServer, Seen, Supervisor, Verdict,
 };
@@ -30,7 +28,7 @@ impl Planner<'_> {
         instance: &WantedInstance,
         seen: &ObservedInstance,
     ) {
-        let (Seen::Known(memory), Seen::Known(supervisor), Seen::Known(server)) =
+        let (Seen::Known(memory), Seen::Known(_), Seen::Known(_)) =
             (&seen.memory, &seen.supervisor, &seen.server)
         else {
             if let WantedInstance::Unresolved(unresolved) = instance {
@@ -51,9 +49,26 @@ impl Planner<'_> {
         if let Comparison::Unknown(_) = seen.comparison {
             return self.unseen(name, seen);
         }
+        let aim = Aim::of(wanted, memory);
+        self.towards(name, instance, aim, seen, memory);
+        // What is wrong, if anything is, is told first.
+        self.tell_rollback(name, aim);
+    }
+
+    /// Decides about one instance that is to run, of which everything was seen.
+    fn towards(
+        &mut self,
+        name: &InstanceName,
+        instance: &WantedInstance,
+        aim: Aim<'_>,
+        seen: &ObservedInstance,
+        memory: &Memory,
+    ) {
+        let server = seen.server.known().and_then(Option::as_ref);
+        let supervisor = seen.supervisor.known().and_then(Option::as_ref);
         let runs_what_failed = server.is_some() && seen.comparison == Comparison::Match;
         if let Some(failed) = seen.failed.as_ref().filter(|_| !runs_what_failed) {
-            return self.failed_before(name, wanted, seen, memory, failed);
+            return self.failed_before(name, aim, seen, memory, failed);
         }
         match (server, &seen.comparison) {
             (_, Comparison::Unknown(_)) => self.unseen(name, seen),
@@ -62,14 +77,11 @@ impl Planner<'_> {
                 self.matching(name, seen, server);
             }
             (Some(server), Comparison::Differs(changes)) => {
-                let reason = Reason::Drift {
-                    changes: changes.clone(),
-                    last_load: server.load.or(memory.last_load),
-                };
+                let reason = aim.drift(changes, server.load.or(memory.last_load));
                 let replaced = Some(&server.launch).filter(|_| server.verdict == Verdict::Passed);
                 let start = Start {
-                    drain: drain_of(seen, &wanted.supervision),
-                    ..self.start_of(name, wanted, seen, memory, replaced)
+                    drain: drain_of(seen, &aim.wanted.supervision),
+                    ..self.start_of(name, aim, seen, memory, replaced)
                 };
                 self.try_start(name, Action::Replace(Box::new(start)), reason, seen);
             }
@@ -82,7 +94,7 @@ impl Planner<'_> {
                     Some((exit, _)) if !memory.ended_on_request => Reason::Crashed(exit),
                     Some(_) | None => Reason::NotRunning,
                 };
-                let start = self.start_of(name, wanted, seen, memory, None);
+                let start = self.start_of(name, aim, seen, memory, None);
                 self.try_start(name, Action::Start(Box::new(start)), reason, seen);
             }
         }
@@ -220,7 +232,7 @@ impl Planner<'_> {
     fn failed_before(
         &mut self,
         name: &InstanceName,
-        wanted: &Wanted,
+        aim: Aim<'_>,
         seen: &ObservedInstance,
         memory: &Memory,
         failed: &FailedLaunch,
@@ -242,18 +254,16 @@ impl Planner<'_> {
             return self.mend(name);
         }
         let proven = memory.proven.iter().find(|launch| {
-            launch.launch.inputs != wanted.launch.inputs && self.is_installed(launch.launch.binary)
+            launch.launch.inputs != aim.launch().inputs && self.is_installed(launch.launch.binary)
         });
-        if let (OnFailure::Rollback, None, Some(proven)) =
-            (wanted.on_failure, &memory.gave_up, proven)
-        {
+        if let (true, None, Some(proven)) = (aim.falls_back(), &memory.gave_up, proven) {
             if let Some(why) = self.port_held(&proven.launch) {
                 return self.block(name, why);
             }
             let start = Start {
                 launch: PlannedLaunch::Proven(Box::new(proven.clone())),
                 fallback: None,
-                ..self.start_of(name, wanted, seen, memory, None)
+                ..self.start_of(name, aim, seen, memory, None)
             };
             let reason = Reason::FallsBack(failed.failure.clone());
             self.drafts
@@ -261,12 +271,12 @@ impl Planner<'_> {
         }
     }
 
-    /// The start of the wanted launch. It falls back to the launch it replaces, if that had passed
-    /// its gate, else to the newest proven one; never to the same inputs, which fail alike.
+    /// The start of the launch that is aimed at. It falls back to the launch it replaces, if that had
+    /// passed its gate, else to the newest proven one; never to the same inputs, which fail alike.
     fn start_of(
         &self,
         name: &InstanceName,
-        wanted: &Wanted,
+        aim: Aim<'_>,
         seen: &ObservedInstance,
         memory: &Memory,
         replaced: Option<&RecordedLaunch>,
@@ -274,18 +284,18 @@ impl Planner<'_> {
         let fallback = replaced
             .into_iter()
             .chain(&memory.proven)
-            .filter(|_| wanted.on_failure == OnFailure::Rollback)
+            .filter(|_| aim.falls_back())
             .find(|launch| {
-                launch.launch.inputs != wanted.launch.inputs
+                launch.launch.inputs != aim.launch().inputs
                     && self.is_installed(launch.launch.binary)
             })
             .cloned();
         Start {
             instance: name.clone(),
             revision: seen.revision.clone(),
-            launch: PlannedLaunch::Wanted(Arc::clone(&wanted.launch)),
+            launch: aim.planned(),
             fallback,
-            supervision: wanted.supervision.clone(),
+            supervision: aim.wanted.supervision.clone(),
             protect: self.desired.protect.contains(name),
             drain: None,
         }
@@ -306,7 +316,7 @@ impl Planner<'_> {
         };
         let build = self.builds.get(&launch.binary);
         let blocked = if seen.missing.is_empty() {
-            self.port_held(launch)
+            self.port_held(launch).or_else(|| self.build_gone(&draft))
         } else {
             Some(BlockReason::Missing(seen.missing.clone()))
         };

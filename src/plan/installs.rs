@@ -26,12 +26,15 @@ impl Planner<'_> {
     pub(super) fn install(&mut self, sides: &Sides<'_>) {
         let mut pinned: BTreeSet<BinaryId> = BTreeSet::new();
         for (_, wanted, seen) in &sides.wanted {
-            let put_down = seen
-                .and_then(|seen| seen.memory.known())
-                .is_some_and(|memory| memory.put_down.is_some());
+            let memory = seen.and_then(|seen| seen.memory.known());
+            let is_not_to_run = |launch| {
+                memory.is_some_and(|memory| {
+                    memory.put_down.is_some() || memory.rollback_against(launch).is_some()
+                })
+            };
             if let WantedInstance::Resolved(wanted) = wanted
                 && wanted.enabled
-                && !put_down
+                && !is_not_to_run(&wanted.launch)
             {
                 pinned.insert(wanted.launch.binary);
             }

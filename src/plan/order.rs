@@ -151,7 +151,7 @@ impl Planner<'_> {
     /// Who is to start where a launch from the record would listen. Those from the manifest have an
     /// address each, or it would not be valid.
     fn rival(&self, name: &InstanceName, draft: &Draft, takers: &Takers) -> Option<InstanceName> {
-        let Action::Start(start) = &draft.action else {
+        let (Action::Start(start) | Action::Replace(start)) = &draft.action else {
             return None;
         };
         let PlannedLaunch::Proven(ours) = &start.launch else {
@@ -180,7 +180,11 @@ impl Planner<'_> {
         let of_canary = |subject: &super::Subject| subject.instance() == Some(canary);
         let held = self.holds.iter().any(|hold| {
             of_canary(&hold.subject)
-                && (hold.why.is_failure() || matches!(hold.why, HoldReason::Starting { .. }))
+                && (hold.why.is_failure()
+                    || matches!(
+                        hold.why,
+                        HoldReason::Starting { .. } | HoldReason::RolledBack { .. }
+                    ))
         });
         let blocked = self.blockers.iter().any(|one| of_canary(&one.subject));
         (held || blocked).then(|| canary.clone())

@@ -13,4 +13,5 @@ mod order;
 mod parts;
 mod properties;
 mod removals;
+mod rollback;
 mod world;

@@ -75,7 +75,9 @@ impl Planner<'_> {
             let memory = seen.memory.known()?;
             let supervisor = seen.supervisor.known()?;
             let server = seen.server.known()?;
-            used.extend(memory.proven.iter().map(|launch| launch.launch.binary));
+            let rolled_back = memory.rolled_back.iter().map(|it| &it.launch);
+            let kept = memory.proven.iter().chain(rolled_back);
+            used.extend(kept.map(|launch| launch.launch.binary));
             used.extend(supervisor.iter().flat_map(|supervisor| &supervisor.builds));
             used.extend(server.iter().map(|server| server.launch.launch.binary));
         }

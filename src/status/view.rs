@@ -112,7 +112,10 @@ impl<'a> View<'a> {
             in_manifest: Some(self.desired.instances.contains_key(name)),
             matches: wanted.is_some_and(|wanted| match &seen.server {
                 Seen::Known(Some(_)) if !believed => false,
-                Seen::Known(Some(_)) => wanted.enabled && seen.comparison == Comparison::Match,
+                Seen::Known(Some(_)) => {
+                    let rolled_back = memory.and_then(|it| it.rollback_against(&wanted.launch));
+                    wanted.enabled && seen.comparison == Comparison::Match && rolled_back.is_none()
+                }
                 Seen::Known(None) => !wanted.enabled,
                 Seen::Unknown(_) => false,
             }),

@@ -17,6 +17,7 @@ mod older;
 mod own;
 mod plan;
 mod real;
+mod rollback;
 mod roots;
 mod secrets;
 mod servers;

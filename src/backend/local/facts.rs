@@ -36,6 +36,11 @@ fn carrier(name: &str, secret: &str, salt: &Salt) -> String {
     format!("{CARRIED}{}_{name}", &salt.hash(secret).to_string()[..8])
 }
 
+/// The name of the secret that such a variable carries.
+fn secret_in(variable: &str) -> Option<&str> {
+    Some(variable.strip_prefix(CARRIED)?.split_once('_')?.1)
+}
+
 /// The literal secrets of a manifest, by the variables that carry them.
 pub(super) fn secrets(manifest: &Manifest, salt: &Salt) -> BTreeMap<String, String> {
     manifest
@@ -105,8 +110,50 @@ pub(super) fn handed_to_server(state: &State) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Looks up everything a launch names.
+/// Looks up everything a launch of the manifest names.
 pub(super) fn locate(root: &Root, registry: &Registry, launch: &Launch, salt: &Salt) -> Located {
+    let mut launch = launch.clone();
+    let mut handed = BTreeSet::new();
+    for (name, value) in &mut launch.environment {
+        if let EnvironmentValue::Literal(text) = value
+            && is_secret_name(name)
+        {
+            let variable = carrier(name, text, salt);
+            handed.insert(variable.clone());
+            *value = EnvironmentValue::FromEnv(variable);
+        }
+    }
+    find(root, registry, launch, &handed, salt)
+}
+
+/// Looks up everything a launch from the record names, as it is now: its files may have changed, and
+/// its build may have come back under another id.
+pub(super) fn relocate(
+    root: &Root,
+    registry: &Registry,
+    recorded: &RecordedLaunch,
+    handed: &BTreeSet<String>,
+    salt: &Salt,
+) -> Located {
+    let mut launch = recorded.launch.clone();
+    let digest = launch.archive();
+    let entry = registry
+        .get(launch.binary)
+        .or_else(|| registry.of_digest(digest?).next());
+    if let Some(entry) = entry {
+        launch.binary = entry.id;
+    }
+    find(root, registry, launch, handed, salt)
+}
+
+/// Looks up what a launch names. The variables in `handed` are brought along.
+fn find(
+    root: &Root,
+    registry: &Registry,
+    launch: Launch,
+    handed: &BTreeSet<String>,
+    salt: &Salt,
+) -> Located {
     let mut missing = Vec::new();
     let mut facts = BTreeMap::new();
     for (path, role) in &launch.files {
@@ -127,23 +174,17 @@ pub(super) fn locate(root: &Root, registry: &Registry, launch: &Launch, salt: &S
             (Err(error), _) => missing.push(format!("`{path}` cannot be looked at: {error}")),
         }
     }
-    let mut launch = launch.clone();
-    let mut carried = BTreeSet::new();
-    for (name, value) in &mut launch.environment {
-        if let EnvironmentValue::Literal(text) = value
-            && is_secret_name(name)
-        {
-            let variable = carrier(name, text, salt);
-            carried.insert(variable.clone());
-            *value = EnvironmentValue::FromEnv(variable);
-        }
-    }
     for value in launch.environment.values().chain(&launch.api_key) {
         if let EnvironmentValue::FromEnv(name) = value
-            && !carried.contains(name)
+            && !handed.contains(name)
             && std::env::var_os(name).is_none()
         {
-            missing.push(format!("the environment variable `{name}` is not set"));
+            missing.push(match secret_in(name) {
+                Some(secret) => {
+                    format!("the value of `{secret}` it ran with is not known any more")
+                }
+                None => format!("the environment variable `{name}` is not set"),
+            });
         }
     }
     let program = program(root, registry, launch.binary);

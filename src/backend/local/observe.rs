@@ -16,9 +16,9 @@ use crate::durable;
 use crate::history::chain;
 use crate::install;
 use crate::instance::folder::{self, InstanceFolder};
-use crate::instance::record::Record;
+use crate::instance::record::{Record, RolledBack};
 use crate::instance::state::{self, ExitRecord, Phase, State};
-use crate::instance::{BinaryId, InstanceName, identity, is_socket, listener};
+use crate::instance::{BinaryId, InstanceName, Launch, identity, is_socket, listener};
 use crate::observed::{
     Comparison, HostFacts, Memory, Observed, ObservedInstance, ObservedServer, Revision, Seen,
     Supervisor, Unseen, Verdict,
@@ -53,9 +53,11 @@ impl Local {
                 Some(WantedInstance::Resolved(wanted)) => Some(wanted.as_ref()),
                 Some(WantedInstance::Unresolved(_)) | None => None,
             };
-            let located =
-                wanted.map(|wanted| facts::locate(&self.root, known, &wanted.launch, &self.salt));
-            let sight = Sight::of(&self.folder(&name));
+            let mut sight = Sight::of(&self.folder(&name));
+            if let Some(rolled_back) = self.proposed.get(&name) {
+                sight.propose(rolled_back.clone());
+            }
+            let located = wanted.map(|wanted| self.aim_of(&mut sight, known, &wanted.launch));
             pids.extend(sight.pid());
             show(&name, &sight);
             instances.insert(name, sight.observed(located, at, boot));
@@ -73,6 +75,23 @@ impl Local {
             },
             instances,
         }
+    }
+
+    /// What an instance is to run, as it is on this machine: the manifest's launch, or the one a
+    /// person rolled it back to.
+    fn aim_of(&self, sight: &mut Sight, registry: &Registry, wanted: &Launch) -> Located {
+        let state = sight.state.as_ref().ok().and_then(Option::as_ref);
+        let record = sight.record.as_mut().ok().and_then(Option::as_mut);
+        let rolled_back = record.and_then(|record| record.rolled_back.as_mut());
+        let Some(rolled_back) = rolled_back.filter(|it| it.holds_against(wanted)) else {
+            return facts::locate(&self.root, registry, wanted, &self.salt);
+        };
+        let launch = &mut rolled_back.launch;
+        let handed = facts::carried(std::iter::once(&*launch), &self.secrets, state);
+        let handed = handed.into_keys().collect();
+        let located = facts::relocate(&self.root, registry, launch, &handed, &self.salt);
+        launch.clone_from(&located.launch);
+        located
     }
 
     fn free_disk(&self) -> Seen<u64> {
@@ -164,6 +183,16 @@ impl Sight {
                 return sight;
             }
             std::thread::sleep(FIRST_WORD / 100);
+        }
+    }
+
+    /// Looks as if a person had rolled it back already.
+    fn propose(&mut self, rolled_back: RolledBack) {
+        let state = self.state.as_ref().ok().and_then(Option::as_ref);
+        let assignment = state.map(|state| state.assignment);
+        if let Ok(record) = &mut self.record {
+            let record = record.get_or_insert_default();
+            record.roll_back(rolled_back, assignment);
         }
     }
 
@@ -378,6 +407,7 @@ fn memory(
     Memory {
         traces,
         put_down: record.put_down,
+        rolled_back: record.rolled_back,
         protected: record.protected,
         last_exit: exit.map(|exit| (exit.exit, exit.at)),
         ended_on_request: exit.is_some_and(|exit| exit.asked),

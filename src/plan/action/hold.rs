@@ -55,6 +55,17 @@ pub enum HoldReason {
         /// Why, where they said so.
         reason: Option<String>,
     },
+    /// A person rolled it back.
+    RolledBack {
+        /// The build it is rolled back to.
+        build: BuildName,
+        /// The build the manifest wants.
+        instead_of: BuildName,
+        /// Seconds since.
+        seconds_ago: i64,
+        /// Why, where they said so.
+        reason: Option<String>,
+    },
     /// It left the manifest and is protected.
     Protected,
     /// Removing it needs `--yes`.
@@ -94,9 +105,11 @@ impl HoldReason {
             | Self::Locked(_)
             | Self::Unresponsive
             | Self::Unseen(_) => true,
-            Self::Starting { .. } | Self::PutDown { .. } | Self::Protected | Self::NeedsConsent => {
-                false
-            }
+            Self::Starting { .. }
+            | Self::PutDown { .. }
+            | Self::RolledBack { .. }
+            | Self::Protected
+            | Self::NeedsConsent => false,
         }
     }
 
@@ -108,6 +121,7 @@ impl HoldReason {
             Self::GaveUp(_) => "gave_up",
             Self::FailedInputs { .. } => "failed_inputs",
             Self::PutDown { .. } => "put_down",
+            Self::RolledBack { .. } => "rolled_back",
             Self::Protected => "protected",
             Self::NeedsConsent => "needs_consent",
             Self::TooManyRemovals { .. } => "too_many_removals",
@@ -174,6 +188,25 @@ impl Hold {
                 reason: Some(reason),
             } => {
                 format!("put down: {reason}; `llama-orch up {name}` starts it")
+            }
+            HoldReason::RolledBack {
+                build,
+                instead_of,
+                seconds_ago,
+                reason,
+            } => {
+                let (to, on) = if build == instead_of {
+                    let to = format!("an earlier launch of {build}");
+                    (to, "what orchestrator.yaml says".to_owned())
+                } else {
+                    (build.to_string(), instead_of.to_string())
+                };
+                let reason = reason.as_ref().map(|reason| format!(": {reason}"));
+                format!(
+                    "rolled back to {to} {} ago{}; change it or `llama-orch retry {name}` to go on with {on}",
+                    Ago(*seconds_ago),
+                    reason.unwrap_or_default()
+                )
             }
             HoldReason::Protected => {
                 "no longer in orchestrator.yaml, and protected; it goes on running".to_owned()

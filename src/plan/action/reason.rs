@@ -6,6 +6,7 @@ use super::Bytes;
 use crate::instance::Change;
 use crate::instance::record::Failure;
 use crate::instance::state::Exit;
+use crate::release::BuildName;
 
 /// Why a step is done.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,15 @@ pub enum Reason {
     /// What runs differs from what is wanted.
     Drift {
         /// In what.
+        changes: Vec<Change>,
+        /// Seconds the last load took.
+        last_load: Option<f64>,
+    },
+    /// A person rolled it back, and what runs is something else.
+    RolledBack {
+        /// The build it goes back to.
+        build: BuildName,
+        /// In what that differs from what runs.
         changes: Vec<Change>,
         /// Seconds the last load took.
         last_load: Option<f64>,
@@ -72,16 +82,15 @@ impl fmt::Display for Reason {
             Self::Crashed(exit) => write!(f, "not running: it {exit}"),
             Self::Drift { changes, last_load } => {
                 f.write_str(&summary(changes))?;
-                match last_load {
-                    Some(load) => {
-                        write!(
-                            f,
-                            "; about {:.0} s down (last load {load:.1} s)",
-                            load.max(1.0)
-                        )
-                    }
-                    None => f.write_str("; down while it loads"),
-                }
+                write_downtime(f, *last_load)
+            }
+            Self::RolledBack {
+                build,
+                changes,
+                last_load,
+            } => {
+                write!(f, "rolled back to {build}: {}", summary(changes))?;
+                write_downtime(f, *last_load)
             }
             Self::Settings(fields) => write!(f, "{} (no restart)", fields.join(", ")),
             Self::Unsupervised => {
@@ -101,6 +110,16 @@ impl fmt::Display for Reason {
             Self::SwapsPort => f.write_str("swaps ports with another instance"),
             Self::Unused => f.write_str("no instance uses it"),
         }
+    }
+}
+
+fn write_downtime(f: &mut fmt::Formatter<'_>, last_load: Option<f64>) -> fmt::Result {
+    match last_load {
+        Some(load) => {
+            let down = load.max(1.0);
+            write!(f, "; about {down:.0} s down (last load {load:.1} s)")
+        }
+        None => f.write_str("; down while it loads"),
     }
 }
 
@@ -154,7 +173,7 @@ impl Reason {
     /// The changes behind a restart, for a diff.
     pub fn changes(&self) -> &[Change] {
         match self {
-            Self::Drift { changes, .. } => changes,
+            Self::Drift { changes, .. } | Self::RolledBack { changes, .. } => changes,
             Self::NotInstalled { .. }
             | Self::Damaged { .. }
             | Self::NotRunning
@@ -178,6 +197,7 @@ impl Reason {
             Self::NotRunning => "not_running",
             Self::Crashed(_) => "crashed",
             Self::Drift { .. } => "drift",
+            Self::RolledBack { .. } => "rolled_back",
             Self::Settings(_) => "settings",
             Self::Unsupervised => "unsupervised",
             Self::FallsBack(_) => "falls_back",

@@ -52,6 +52,10 @@ enum Blind {
 }
 
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each may be so or not, by itself"
+)]
 struct Past {
     life: Life,
     build: &'static str,
@@ -59,6 +63,7 @@ struct Past {
     failed: bool,
     put_down: bool,
     protected: bool,
+    rolled_back: bool,
     blind: Blind,
 }
 
@@ -107,15 +112,17 @@ fn past() -> impl Strategy<Value = Past> {
         prop::bool::weighted(0.15),
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.1),
+        prop::bool::weighted(0.15),
     );
     (life, blind, rest).prop_map(
-        |(life, blind, (build, proven, failed, put_down, protected))| Past {
+        |(life, blind, (build, proven, failed, put_down, protected, rolled_back))| Past {
             life,
             build,
             proven,
             failed,
             put_down,
             protected,
+            rolled_back,
             blind,
         },
     )
@@ -147,6 +154,14 @@ prop_compose! {
             world = want(world, who, &wishes[index], wanted_ports[index]);
         }
         for (index, who) in NAMES.into_iter().enumerate() {
+            let past = &pasts[index];
+            if let (true, Blind::Not, Wish::On { build, .. }) =
+                (past.rolled_back, past.blind, &wishes[index])
+                && !matches!(past.life, Life::Never)
+            {
+                let (to, from) = (on(past.build).at(held_ports[index]), on(build));
+                world = world.rolled_back(who, to, &from.at(wanted_ports[index]));
+            }
             if let (true, Wish::On { build, .. }) = (pasts[index].failed, &wishes[index])
                 && !matches!(pasts[index].life, Life::Never)
             {
@@ -501,7 +516,7 @@ fn the_worlds_are_worth_looking_at() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut verbs: BTreeMap<&str, usize> = BTreeMap::new();
     let mut held: BTreeMap<&str, usize> = BTreeMap::new();
-    for _ in 0..512 {
+    for _ in 0..2048 {
         let world = world().new_tree(&mut runner).expect("a world").current();
         let plan = world.plan();
         for step in plan.steps() {

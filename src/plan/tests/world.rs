@@ -13,7 +13,7 @@ use crate::desired::{
     ArchiveOrigin, Desired, Unanswered, Unresolved, Wanted, WantedArchive, WantedBinary,
     WantedInstance,
 };
-use crate::instance::record::{FailedLaunch, Failure, PutDown, RecordedLaunch};
+use crate::instance::record::{FailedLaunch, Failure, PutDown, RecordedLaunch, RolledBack};
 use crate::instance::state::{Exit, Health, PROTOCOL};
 use crate::instance::{BinaryId, InstanceName, Launch, LaunchInputs, Supervision};
 use crate::manifest::OnFailure;
@@ -277,6 +277,18 @@ impl World {
         })
     }
 
+    /// A person went back to a launch when the manifest said another one.
+    pub(super) fn rolled_back(self, who: &str, to: Launch, instead_of: &Launch) -> Self {
+        let rolled_back = RolledBack {
+            launch: to.recorded(),
+            instead_of: instead_of.fingerprint(),
+            instead_of_build: instead_of.build.clone(),
+            at: self.now() - SignedDuration::from_hours(2),
+            reason: Some("it is slow".to_owned()),
+        };
+        self.memory(who, |memory| memory.rolled_back = Some(rolled_back))
+    }
+
     pub(super) fn proven(self, who: &str, launch: Launch) -> Self {
         self.installed(launch.build.as_str())
             .memory(who, |memory| memory.proven.push(launch.recorded()))
@@ -342,7 +354,12 @@ impl World {
             let Some(WantedInstance::Resolved(wanted)) = self.desired.instances.get(name) else {
                 continue;
             };
-            let wanted = Launch::clone(&wanted.launch).recorded();
+            let rolled_back = seen.memory.known();
+            let rolled_back = rolled_back.and_then(|it| it.rollback_against(&wanted.launch));
+            let wanted = match rolled_back {
+                Some(rolled_back) => rolled_back.launch.clone(),
+                None => Launch::clone(&wanted.launch).recorded(),
+            };
             let running = match &seen.server {
                 Seen::Known(Some(server)) => Some(&server.launch),
                 Seen::Known(None) | Seen::Unknown(_) => None,

@@ -8,14 +8,16 @@ use std::str::{FromStr, Lines};
 use jiff::Timestamp;
 use llama_orch::apply::{Events, Executor, Outcome, Report};
 use llama_orch::backend::{ActionError, Backend as _};
-use llama_orch::desired::Desired;
 use llama_orch::desired::argv::Salt;
 use llama_orch::desired::resolve::{Answers, Known, Resolution, Resolved, Terms, resolve};
+use llama_orch::desired::{Desired, WantedInstance};
 use llama_orch::instance::InstanceName;
+use llama_orch::instance::record::RolledBack;
 use llama_orch::lock::Lock;
 use llama_orch::manifest::{Manifest, SourceText, Texts};
 use llama_orch::observed::Observed;
 use llama_orch::plan::action::{Ago, Step};
+use llama_orch::plan::rollback::target;
 use llama_orch::plan::{Plan, ending, plan};
 use llama_orch::release::host::{Accelerators, Host};
 use llama_orch::release::{Arch, Os, Variant};
@@ -141,6 +143,10 @@ impl Story {
                 self.machine.world().pardon(&is(name));
                 self.narrowed(&is(name));
             }
+            ["rollback", name, "to", build] => self.rollback(&is(name), Some(build), ""),
+            ["rollback", name, reason @ ..] => {
+                self.rollback(&is(name), None, &reason.join(" "));
+            }
             ["status"] => self.status(),
             _ => panic!("no story has these words: {line}"),
         }
@@ -248,6 +254,38 @@ impl Story {
         }
     }
 
+    fn rollback(&mut self, name: &InstanceName, to: Option<&str>, reason: &str) {
+        self.machine.world().settle();
+        let Some(pass) = self.pass(&["yes"]) else {
+            return;
+        };
+        let Some(WantedInstance::Resolved(wanted)) = pass.resolved.desired.instances.get(name)
+        else {
+            panic!("{name} is not resolved");
+        };
+        let binaries = pass.observed.binaries.known().expect("they are seen");
+        let seen = &pass.observed.instances[name];
+        match target(name, &wanted.launch, seen, binaries, to) {
+            Ok(launch) => {
+                let rolled_back = RolledBack {
+                    launch,
+                    instead_of: wanted.launch.fingerprint(),
+                    instead_of_build: wanted.launch.build.clone(),
+                    at: pass.observed.at,
+                    reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+                };
+                self.machine.world().roll_back(name, rolled_back);
+                self.narrowed(name);
+            }
+            Err(why) => {
+                self.say(format_args!("error: {why}"));
+                if let Some(hint) = why.hint() {
+                    self.say(format_args!("hint: {hint}"));
+                }
+            }
+        }
+    }
+
     fn down(&mut self, name: &InstanceName, reason: &str) {
         let reason = Some(reason).filter(|reason| !reason.is_empty());
         self.machine
@@ -266,6 +304,7 @@ impl Story {
         self.say(&pass.plan);
         self.lock = pass.resolved.lock.clone();
         let resolved = &pass.resolved;
+        self.machine.world().forget_rollbacks(&resolved.desired);
         self.chosen
             .retain(|name, _| resolved.desired.instances.contains_key(name));
         self.chosen.extend(resolved.chosen.clone());

@@ -15,8 +15,10 @@ use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use llama_orch::backend::{ActionError, Backend, Progress};
 use llama_orch::desired::resolve::InstalledBuild;
-use llama_orch::desired::{Desired, WantedBinary};
-use llama_orch::instance::record::{Assignment, PROVEN_KEPT, PutDown, Record, RecordedLaunch};
+use llama_orch::desired::{Desired, WantedBinary, WantedInstance};
+use llama_orch::instance::record::{
+    Assignment, PROVEN_KEPT, PutDown, Record, RecordedLaunch, RolledBack,
+};
 use llama_orch::instance::state::Exit;
 use llama_orch::instance::{BinaryId, InstanceName};
 use llama_orch::observed::{Observed, ObservedBinary, Revision};
@@ -161,8 +163,29 @@ impl World {
     pub(crate) fn pardon(&mut self, name: &InstanceName) {
         let kept = self.instances.entry(name.clone()).or_default();
         kept.record.failed.clear();
+        kept.record.rolled_back = None;
         let assignment = kept.work.as_ref().map(|work| work.assignment);
         kept.record.pardon(assignment);
+    }
+
+    /// Puts a rollback on record.
+    pub(crate) fn roll_back(&mut self, name: &InstanceName, rolled_back: RolledBack) {
+        let kept = self.instances.entry(name.clone()).or_default();
+        let assignment = kept.work.as_ref().map(|work| work.assignment);
+        kept.record.roll_back(rolled_back, assignment);
+    }
+
+    /// Forgets rollbacks that no longer hold.
+    pub(crate) fn forget_rollbacks(&mut self, desired: &Desired) {
+        for (name, wanted) in &desired.instances {
+            if let (WantedInstance::Resolved(wanted), Some(kept)) =
+                (wanted, self.instances.get_mut(name))
+                && let Some(rolled_back) = &kept.record.rolled_back
+                && !rolled_back.holds_against(&wanted.launch)
+            {
+                kept.record.rolled_back = None;
+            }
+        }
     }
 
     /// Copies what supervisors say and what has to outlive them into the records.

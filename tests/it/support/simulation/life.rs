@@ -113,6 +113,12 @@ impl Work {
             (Phase::Failed, _) | (Phase::BackingOff { .. }, Role::Fallback) => {
                 gate_failed(None, false)
             }
+            // A launch that has passed before is tried without end: nobody can wait for that.
+            (Phase::BackingOff { until }, Role::Wanted) if self.proven || self.load.is_some() => {
+                let reason = format!("ended again; its supervisor tries it next at {until:.0}");
+                let log_tail = Vec::new();
+                gate_failed(Some(Failure { reason, log_tail }), false)
+            }
             (Phase::GaveUp(failure), _) => gate_failed(Some(failure.clone()), false),
             _ => None,
         }

@@ -76,6 +76,11 @@ impl World {
             let absent = ObservedInstance::absent();
             return ObservedInstance { missing, ..absent };
         };
+        let rolled_back = kept.record.rolled_back.as_ref();
+        let wanted = wanted.map(|wanted| {
+            let held = rolled_back.filter(|it| it.holds_against(&wanted.launch));
+            held.map_or(wanted, |rolled_back| rolled_back.launch.clone())
+        });
         let work = kept.work.as_ref();
         let changes = work
             .zip(wanted.as_ref())
@@ -133,6 +138,7 @@ impl World {
         Memory {
             traces: true,
             put_down: record.put_down,
+            rolled_back: record.rolled_back,
             protected: record.protected,
             last_exit: exit.map(|exit| (exit.exit, exit.at)),
             ended_on_request: exit.is_some_and(|exit| exit.asked),
