@@ -26,7 +26,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use os::sync_folder;
-pub(crate) use os::{Place, closed_to_others, create_closed_folder, open_to_all, place, place_of};
+pub(crate) use os::{
+    Place, canonical, closed_to_others, create_closed_folder, open_to_all, place, place_of,
+};
 
 /// Why one of our files could not be read or written.
 #[derive(Debug, thiserror::Error)]

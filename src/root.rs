@@ -102,9 +102,8 @@ impl Root {
         let current = Utf8PathBuf::from_path_buf(current).map_err(|_| RootError::NotUtf8)?;
         if let Some(named) = named {
             let path = current.join(named);
-            let path = path
-                .canonicalize_utf8()
-                .map_err(|_| RootError::NoManifest(path.clone()))?;
+            let path =
+                durable::canonical(&path).map_err(|_| RootError::NoManifest(path.clone()))?;
             // A manifest that vanished under a running set-up is for the caller to judge.
             return if path.join(MANIFEST).exists() || path.join(STATE).is_dir() {
                 Ok(Self(path))

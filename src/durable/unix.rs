@@ -7,9 +7,14 @@ use std::os::unix::fs::{
 };
 use std::path::Path;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Hold;
+
+/// The one name of a file or folder, absolute and without links.
+pub(crate) fn canonical(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
+    path.canonicalize_utf8()
+}
 
 /// Which file or folder it is, whatever its name: device and inode.
 pub(crate) type Place = (u64, u64);

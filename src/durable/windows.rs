@@ -21,7 +21,7 @@ use std::os::windows::io::AsRawHandle as _;
 use std::path::Path;
 use std::time::Duration;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use windows_sys::Win32::Foundation::{ERROR_SHARING_VIOLATION, GENERIC_READ};
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
@@ -35,6 +35,15 @@ const AGAIN: Duration = Duration::from_millis(1);
 
 /// What others may do with a file that is held: read it, and take its name away.
 const HELD: u32 = FILE_SHARE_READ | FILE_SHARE_DELETE;
+
+/// The one name of a file or folder, absolute and without links; of one on a drive without the prefix
+/// `\\?\`, with which no folder can be a process' own.
+pub(crate) fn canonical(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
+    let path = path.canonicalize_utf8()?;
+    let plain = path.as_str().strip_prefix(r"\\?\");
+    let on_a_drive = plain.filter(|plain| plain.as_bytes().get(1) == Some(&b':'));
+    Ok(on_a_drive.map_or_else(|| path.clone(), Utf8PathBuf::from))
+}
 
 /// Which file or folder it is, whatever its name: the volume's serial number and the file's index.
 pub(crate) type Place = (u64, u64);

@@ -238,7 +238,7 @@ impl Process {
         }
         match &mut self.child {
             Some((child, _)) => Ok(Some(exit_of(child)?)),
-            None => Ok(Some(Exit::Unobserved)),
+            None => Ok(Some(self.running.exit())),
         }
     }
 

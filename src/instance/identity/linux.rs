@@ -10,6 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use uuid::Uuid;
 
 use super::{NONCE, ProcessIdentity, is_same_program};
+use crate::instance::state::Exit;
 use crate::instance::waiting::{self, Awaited};
 
 /// A process we hold a handle of: a signal through it reaches that process or nobody.
@@ -55,6 +56,12 @@ impl Running {
     /// Waits until it has ended. `false` when it still lives after `patience`.
     pub fn ended_within(&self, patience: Duration) -> io::Result<bool> {
         Ok(waiting::first_of(&[self.awaited()], patience)?.is_some())
+    }
+
+    /// How it ended, of one that has: only its parent is told.
+    #[expect(clippy::unused_self, reason = "other systems ask the process")]
+    pub(crate) const fn exit(&self) -> Exit {
+        Exit::Unobserved
     }
 
     /// What to wait for: happens once it has ended.

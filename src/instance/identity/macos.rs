@@ -24,6 +24,7 @@ use rustix::process::{Pid, Signal};
 use uuid::Uuid;
 
 use super::{NONCE, ProcessIdentity, arguments, is_same_program};
+use crate::instance::state::Exit;
 use crate::instance::waiting::{self, Awaited};
 
 /// The flavour of `proc_pidfdinfo` that tells of an open file (`PROC_PIDFDVNODEINFO`), how long its
@@ -89,6 +90,12 @@ impl Running {
     /// Waits until it has ended. `false` when it still lives after `patience`.
     pub fn ended_within(&self, patience: Duration) -> io::Result<bool> {
         Ok(waiting::first_of(&[self.awaited()], patience)?.is_some())
+    }
+
+    /// How it ended, of one that has: only its parent is told.
+    #[expect(clippy::unused_self, reason = "other systems ask the process")]
+    pub(crate) const fn exit(&self) -> Exit {
+        Exit::Unobserved
     }
 
     /// What to wait for: happens once it has ended.
@@ -403,7 +410,30 @@ fn about(pid: u32) -> io::Result<Option<libc::proc_bsdinfo>> {
         // SAFETY: the call has filled all of it.
         return Ok(Some(unsafe { about.assume_init() }));
     }
-    gone_is_none(Err(io::Error::last_os_error()))
+    match io::Error::last_os_error() {
+        // Of other users' processes only little is told, which is enough to know that it is one.
+        error if error.raw_os_error() == Some(libc::EPERM) && is_another_users(raw) => Ok(None),
+        error => gone_is_none(Err(error)),
+    }
+}
+
+/// Whether a process that we may not look into runs as another user, and so cannot be ours.
+fn is_another_users(pid: c_int) -> bool {
+    let Ok(length) = c_int::try_from(size_of::<libc::proc_bsdshortinfo>()) else {
+        return false;
+    };
+    let mut about = std::mem::MaybeUninit::<libc::proc_bsdshortinfo>::uninit();
+    // SAFETY: `about` has room for as many bytes as are said.
+    let bytes = unsafe {
+        let flavour = libc::PROC_PIDT_SHORTBSDINFO;
+        libc::proc_pidinfo(pid, flavour, 0, about.as_mut_ptr().cast(), length)
+    };
+    if bytes != length {
+        return false;
+    }
+    // SAFETY: the call has filled all of it.
+    let about = unsafe { about.assume_init() };
+    about.pbsi_uid != rustix::process::geteuid().as_raw()
 }
 
 /// When a process was started, in microseconds since 1970.

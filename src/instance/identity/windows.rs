@@ -33,6 +33,7 @@ use windows_sys::Win32::System::Threading::{
 
 use super::listed::{self, Listed};
 use super::{ProcessIdentity, is_same_program};
+use crate::durable;
 use crate::instance::object::{ENDED_BY_FORCE, Job, done, owned, wide};
 use crate::instance::process;
 use crate::instance::state::Exit;
@@ -190,6 +191,8 @@ pub(super) fn carrying(nonce: Uuid) -> io::Result<Vec<ProcessIdentity>> {
             found.push(identity);
         }
     }
+    // Whoever started the others is the oldest.
+    found.sort_by_key(|identity| identity.started);
     Ok(found)
 }
 
@@ -197,14 +200,10 @@ pub(super) fn holding(
     file: &Utf8Path,
     folders: &[Utf8PathBuf],
 ) -> io::Result<Vec<(ProcessIdentity, Running)>> {
-    // Programs are named without the prefix that a canonical path has here.
+    // The system names programs without links.
     let folders: Vec<Utf8PathBuf> = folders
         .iter()
-        .filter_map(|folder| folder.canonicalize_utf8().ok())
-        .map(|folder| match folder.as_str().strip_prefix(r"\\?\") {
-            Some(plain) => plain.into(),
-            None => folder,
-        })
+        .filter_map(|folder| durable::canonical(folder).ok())
         .collect();
     let mut found = Vec::new();
     for (pid, started) in holders(file)? {

@@ -7,10 +7,11 @@
 //! at logout as well. Who starts a supervisor looks; a supervisor never asks where it is.
 //!
 //! What is read off control groups and answers is decided here, apart from the asking, which is in
-//! `systemd`. Other systems than Linux have nothing of the kind.
+//! `os`. Other systems than Linux have nothing of the kind.
 
-#[cfg(target_os = "linux")]
-mod systemd;
+#[cfg_attr(target_os = "linux", path = "confinement/systemd.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "confinement/none.rs")]
+mod os;
 mod unit;
 
 use std::process::Command;
@@ -80,13 +81,10 @@ impl Confinement {
     /// Where a supervisor would be ended with the service this runs in, and nothing can be done
     /// about it from here.
     pub fn find() -> Result<Self, ConfinementError> {
-        #[cfg(target_os = "linux")]
-        return match systemd::control_groups() {
-            Some(groups) => Self::of(&groups, &systemd::ask),
+        match os::control_groups() {
+            Some(groups) => Self::of(&groups, &os::ask),
             None => Ok(Self::default()),
-        };
-        #[cfg(not(target_os = "linux"))]
-        Ok(Self::default())
+        }
     }
 
     /// What the control groups of a process (`/proc/<pid>/cgroup`) mean for a supervisor.
@@ -189,14 +187,12 @@ impl Confinement {
         folder: &InstanceFolder,
         nonce: Uuid,
     ) -> Command {
-        #[cfg(target_os = "linux")]
-        if let Some(manager) = self.scope {
-            let mut command = systemd::run_in_scope(manager, Some(&scope_name(folder, nonce)));
-            command.arg(program.path.as_std_path());
-            return command;
-        }
-        let _ = (folder, nonce);
-        Command::new(program.path.as_std_path())
+        let Some(manager) = self.scope else {
+            return Command::new(program.path.as_std_path());
+        };
+        let mut command = os::run_in_scope(manager, Some(&scope_name(folder, nonce)));
+        command.arg(program.path.as_std_path());
+        command
     }
 }
 
