@@ -38,6 +38,7 @@
 //! | release, tag, asset, variant | a published build, its name, one of its files, one of its flavours |
 //! | pin | what an instance asks for |
 //! | binary | one installed build, identified by a UUID |
+//! | abilities | what a binary's server says it can do: its options, the devices it sees |
 //! | prune, remove | take a build away; stop an instance that left the manifest |
 //! | instance, launch, inputs | one server; how to start it; what that is compared by |
 //! | record, state, exit | `record.json`, `state.json` and `exit.json` of an instance |
@@ -47,6 +48,7 @@
 //! | replace | stop and start as one gated step; people read `restart` |
 //! | adopt | a new supervisor takes over a server that is alive |
 
+pub mod abilities;
 pub mod apply;
 pub mod backend;
 pub mod binaries;

@@ -5,9 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
+use crate::abilities::Abilities;
 use crate::instance::record::{FailedLaunch, PutDown, RecordedLaunch, RolledBack};
 use crate::instance::state::{Exit, Health};
 use crate::instance::{BinaryId, Change, InstanceName, Launch, Supervision};
@@ -22,6 +25,9 @@ pub struct Observed {
     pub host: HostFacts,
     /// The builds that are installed; an absent key is one that is not.
     pub binaries: Seen<BTreeMap<BinaryId, ObservedBinary>>,
+    /// What the servers of installed builds said they can do, for those that something may be started
+    /// from; an absent key is one that was not asked, or could not be understood.
+    pub abilities: BTreeMap<BinaryId, Arc<Abilities>>,
     /// Every instance that left a trace, in the manifest or not.
     pub instances: BTreeMap<InstanceName, ObservedInstance>,
 }
@@ -33,6 +39,7 @@ impl Observed {
             at,
             host: HostFacts::default(),
             binaries: Seen::Known(BTreeMap::new()),
+            abilities: BTreeMap::new(),
             instances: BTreeMap::new(),
         }
     }
@@ -72,6 +79,8 @@ impl fmt::Display for Unseen {
 pub struct HostFacts {
     /// Free bytes where builds are installed.
     pub free_disk: Seen<u64>,
+    /// Which boot of the machine this is, where it tells.
+    pub boot: Option<Uuid>,
     /// Who listens on the wanted ports, our own servers left out.
     pub ports: Seen<BTreeMap<u16, String>>,
 }
@@ -80,6 +89,7 @@ impl Default for HostFacts {
     fn default() -> Self {
         Self {
             free_disk: Seen::Known(u64::MAX),
+            boot: None,
             ports: Seen::Known(BTreeMap::new()),
         }
     }

@@ -10,6 +10,7 @@ pub mod action;
 mod decide;
 mod draft;
 mod drain;
+mod fit;
 mod graph;
 mod installs;
 pub mod json;

@@ -55,12 +55,14 @@ fn main() -> ExitCode {
             say("built with a stand-in for Linux x86_64");
             ExitCode::SUCCESS
         }
-        Ok(Wish::Devices) => {
+        Ok(Wish::Devices(listed)) => {
             print("Available devices:\n");
+            let listed = listed.and_then(|file| std::fs::read_to_string(file).ok());
+            print(&listed.unwrap_or_default());
             ExitCode::SUCCESS
         }
-        Ok(Wish::Help) => {
-            print(&options::help());
+        Ok(Wish::Help(without)) => {
+            print(&options::help(without.as_deref()));
             ExitCode::SUCCESS
         }
         Err(complaint) => {

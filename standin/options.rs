@@ -14,8 +14,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) enum Wish {
     Serve(Box<Options>),
     Version,
-    Devices,
-    Help,
+    Devices(Option<PathBuf>),
+    /// Without this option.
+    Help(Option<String>),
 }
 
 /// How to serve.
@@ -47,6 +48,10 @@ pub(crate) struct Options {
     /// Holds the number of requests that are open.
     pub(crate) open_requests: Option<PathBuf>,
     pub(crate) asleep: bool,
+    /// Holds what `--list-devices` prints below its header.
+    pub(crate) devices: Option<PathBuf>,
+    /// An option that this build does not know.
+    pub(crate) without: Option<String>,
 }
 
 /// An option that is accepted: its names as `--help` shows them, and whether it takes a value.
@@ -210,9 +215,10 @@ const KNOWN: &[Known] = &[
 ];
 
 /// What `--help` prints: one option a line as upstream lays it out, without the hidden ones.
-pub(crate) fn help() -> String {
+pub(crate) fn help(without: Option<&str>) -> String {
     let mut text = "----- common params -----\n\n".to_owned();
-    for option in KNOWN {
+    let is_left_out = |known: &&Known| without.is_some_and(|it| known.names.contains(&it));
+    for option in KNOWN.iter().filter(|known| !is_left_out(known)) {
         let mut names = option.names.join(", ");
         if let Some(value) = option.value {
             names = format!("{names} {value}");
@@ -240,7 +246,8 @@ pub(crate) fn read(arguments: impl Iterator<Item = String>) -> Result<Wish, Stri
         }
         let known = KNOWN
             .iter()
-            .find(|known| known.names.contains(&name.as_str()));
+            .find(|known| known.names.contains(&name.as_str()))
+            .filter(|_| options.without.as_ref() != Some(&name));
         let Some(known) = known else {
             return Err(format!("error: invalid argument: {name}"));
         };
@@ -252,9 +259,9 @@ pub(crate) fn read(arguments: impl Iterator<Item = String>) -> Result<Wish, Stri
         };
         let bad = || format!("error while handling argument \"{name}\": stoi");
         match known.names.last().copied().unwrap_or_default() {
-            "--usage" => return Ok(Wish::Help),
+            "--usage" => return Ok(Wish::Help(options.without)),
             "--version" => return Ok(Wish::Version),
-            "--list-devices" => return Ok(Wish::Devices),
+            "--list-devices" => return Ok(Wish::Devices(options.devices)),
             "--model" => options.model = Some(value.into()),
             "--host" => options.host = value,
             "--port" => options.port = value.parse().map_err(|_| bad())?,
@@ -296,6 +303,8 @@ fn read_fault(
         "say" => options.say.push(arguments.next()?),
         "open-requests" => options.open_requests = Some(arguments.next()?.into()),
         "asleep" => options.asleep = true,
+        "devices" => options.devices = Some(arguments.next()?.into()),
+        "without" => options.without = Some(arguments.next()?),
         _ => return None,
     }
     Some(())

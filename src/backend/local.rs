@@ -8,6 +8,7 @@
     reason = "the local machine is looked at and changed here"
 )]
 
+mod abilities;
 mod builds;
 mod checkup;
 mod drain;
@@ -150,6 +151,7 @@ impl Local {
         if self.root.bins().is_dir() {
             install::recover(&self.root.bins())?;
         }
+        self.sweep_abilities();
         let names = folder::list(self.root.path()).unwrap_or_default();
         let mut used = BTreeSet::new();
         for name in names {

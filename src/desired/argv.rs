@@ -4,6 +4,8 @@
 //! Pure. Which build runs it was decided before; what the files contain is looked at by the
 //! backend.
 
+pub(crate) mod origin;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -85,7 +87,6 @@ const TERSE_SINCE: u32 = 9151;
 
 /// The variables that set the same: `LLAMA_LOG_VERBOSITY` up to b9357, the other one since.
 const VERBOSITY_VARIABLES: &[&str] = &["LLAMA_ARG_LOG_VERBOSITY", "LLAMA_LOG_VERBOSITY"];
-
 /// The launch of an instance on a build.
 pub(super) fn launch(
     name: &InstanceName,

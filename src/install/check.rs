@@ -1,15 +1,15 @@
 //! What must be true of an unpacked build before anybody may use it: its links lead somewhere
 //! inside, what it needs is there, and its server runs and is the build it is said to be.
 
+mod ask;
 mod needs;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::io;
+use std::process::ExitStatus;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -18,17 +18,11 @@ use super::tree::{self, Kind};
 use crate::release::host::Glibc;
 use crate::release::{BuildName, Tag};
 
+pub(crate) use ask::{AskError, Asking};
 pub(super) use needs::needs;
 
 /// How long `llama-server --version` may take. It loads a gigabyte of libraries from a cold disk.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// How long a program that was just written may be called busy: a process another thread has
-/// forked in that moment keeps it open for writing until it executes something else.
-const BUSY: Duration = Duration::from_secs(5);
-
-/// How often its end is looked for.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// How much of what it says is read.
 const MAX_OUTPUT: u64 = 64 * 1024;
@@ -255,82 +249,29 @@ fn reported(said: &str) -> Option<u32> {
         .then(|| digits(number))?
 }
 
-fn run(program: &Utf8Path, name: &str, given_up: &AtomicBool) -> Result<String, CheckError> {
-    let cannot = |source| CheckError::CannotRun {
-        program: name.to_owned(),
-        source,
+fn run(path: &Utf8Path, name: &str, given_up: &AtomicBool) -> Result<String, CheckError> {
+    let asking = Asking {
+        argument: "--version",
+        patience: PATIENCE,
+        most: MAX_OUTPUT,
+        passed: &[],
+        given_up,
     };
-    // From its own folder, to which a relative path would be relative.
-    let program = &camino::absolute_utf8(program).map_err(cannot)?;
-    let folder = program.parent().unwrap_or(Utf8Path::new("."));
-    // Into a file: a pipe would have to be read while waiting, and a child of it could keep it open.
-    let output = tempfile::tempfile().map_err(cannot)?;
-    let mut command = Command::new(program);
-    command
-        .arg("--version")
-        .env_clear()
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().map_err(cannot)?)
-        .stderr(output.try_clone().map_err(cannot)?);
-    // Builds before mid-2025 look for their libraries where they were built.
-    for variable in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
-        command.env(variable, folder);
-    }
-    for variable in ["SystemRoot", "TEMP", "TMPDIR"] {
-        if let Some(value) = std::env::var_os(variable) {
-            command.env(variable, value);
-        }
-    }
-    let started = Instant::now();
-    let mut child = loop {
-        match command.spawn() {
-            Ok(child) => break child,
-            Err(error)
-                if error.kind() == io::ErrorKind::ExecutableFileBusy
-                    && started.elapsed() < BUSY =>
-            {
-                std::thread::sleep(LOOK);
-            }
-            Err(error) => return Err(cannot(error)),
-        }
-    };
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(cannot)? {
-            break status;
-        }
-        let is_given_up = given_up.load(Ordering::Relaxed);
-        if is_given_up || started.elapsed() > PATIENCE {
-            // It may end by itself in this very moment; either way it is gone after `wait`.
-            let _ = child.kill();
-            let _ = child.wait();
-            let program = name.to_owned();
-            return Err(if is_given_up {
-                CheckError::GivenUp { program }
-            } else {
-                CheckError::Endless { program }
-            });
-        }
-        std::thread::sleep(LOOK);
-    };
-    let said = read(output).map_err(cannot)?;
-    if status.success() {
-        Ok(said)
-    } else {
-        Err(CheckError::Failed {
-            program: name.to_owned(),
+    let program = || name.to_owned();
+    match asking.ask(path) {
+        Ok((status, said)) if status.success() => Ok(said),
+        Ok((status, said)) => Err(CheckError::Failed {
+            program: program(),
             status,
             said: tail(&said),
-        })
+        }),
+        Err(AskError::CannotRun(source)) => Err(CheckError::CannotRun {
+            program: program(),
+            source,
+        }),
+        Err(AskError::Endless(_)) => Err(CheckError::Endless { program: program() }),
+        Err(AskError::GivenUp) => Err(CheckError::GivenUp { program: program() }),
     }
-}
-
-fn read(mut output: File) -> io::Result<String> {
-    use std::io::Seek as _;
-    output.rewind()?;
-    let mut bytes = Vec::new();
-    output.take(MAX_OUTPUT).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The last lines of what a program said, on one line.

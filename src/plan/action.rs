@@ -156,6 +156,9 @@ pub struct Stop {
     pub stop_timeout: Duration,
     /// How long it is given to finish its open requests before.
     pub drain: Option<Duration>,
+    /// The launch that is to follow it in a step of its own, which has to fit its build before
+    /// anything is taken away.
+    pub successor: Option<Arc<Launch>>,
 }
 
 /// What is needed to take a build away.

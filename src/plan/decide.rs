@@ -122,6 +122,7 @@ impl Planner<'_> {
                     revision: seen.revision.clone(),
                     stop_timeout: wanted.supervision().stop_timeout,
                     drain: drain_of(seen, wanted.supervision()),
+                    successor: None,
                 };
                 self.drafts.add(Draft::new(Action::Stop(stop), reason));
             }
@@ -316,7 +317,13 @@ impl Planner<'_> {
         };
         let build = self.builds.get(&launch.binary);
         let blocked = if seen.missing.is_empty() {
-            self.port_held(launch).or_else(|| self.build_gone(&draft))
+            let misfit = match build {
+                Some(Build::Present) | None => self.misfit(launch),
+                Some(Build::Blocked(_) | Build::Unseen(_) | Build::Step(_)) => None,
+            };
+            misfit
+                .or_else(|| self.port_held(launch))
+                .or_else(|| self.build_gone(&draft))
         } else {
             Some(BlockReason::Missing(seen.missing.clone()))
         };

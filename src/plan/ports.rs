@@ -1,9 +1,10 @@
 //! Who holds which address, and the order in which addresses change hands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Planner;
-use super::action::{Action, Needs, Reason, Stop};
+use super::action::{Action, Needs, PlannedLaunch, Reason, Stop};
 use super::draft::{Draft, Drafts};
 use crate::instance::is_socket;
 use crate::instance::{InstanceName, Launch};
@@ -195,6 +196,10 @@ impl Planner<'_> {
                 revision: start.revision.clone(),
                 stop_timeout: start.supervision.stop_timeout,
                 drain: start.drain.take(),
+                successor: match &start.launch {
+                    PlannedLaunch::Wanted(launch) => Some(Arc::clone(launch)),
+                    PlannedLaunch::Proven(_) => None,
+                },
             };
             let mut stop = Draft::new(Action::Stop(stop), Reason::SwapsPort);
             stop.after.extend(installs.iter().copied());

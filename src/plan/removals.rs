@@ -79,5 +79,6 @@ fn stop_as_it_is(name: &InstanceName, seen: &ObservedInstance) -> Stop {
         revision: seen.revision.clone(),
         stop_timeout: settings.stop_timeout,
         drain: drain_of(seen, &settings),
+        successor: None,
     }
 }

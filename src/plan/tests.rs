@@ -8,6 +8,7 @@
 
 mod builds;
 mod drain;
+mod fit;
 mod instances;
 mod order;
 mod parts;

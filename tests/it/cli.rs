@@ -10,6 +10,7 @@ mod config;
 mod disk_full;
 mod down;
 mod drain;
+mod fit;
 mod health;
 mod history;
 mod logs;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// The core: files, and folders with everything below them.
 const CORE: &[&str] = &[
+    "abilities.rs",
+    "abilities",
     "manifest.rs",
     "manifest",
     "lock.rs",

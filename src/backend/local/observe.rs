@@ -63,16 +63,19 @@ impl Local {
             instances.insert(name, sight.observed(located, at, boot));
         }
         let ports = ports(desired, &instances, &pids);
+        let abilities = self.known_abilities(desired, known, &instances);
         Observed {
             at,
             host: HostFacts {
                 free_disk: self.free_disk(),
+                boot,
                 ports,
             },
             binaries: match &registry {
                 Ok(registry) => Seen::Known(self.binaries(registry)),
                 Err(error) => Seen::Unknown(Unseen(chain(error))),
             },
+            abilities,
             instances,
         }
     }

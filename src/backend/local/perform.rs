@@ -98,6 +98,8 @@ impl Local {
                 for remark in &installed.remarks {
                     progress.remark(remark);
                 }
+                progress.phase("asking what it can do");
+                self.introduce(binary.id).await;
                 Ok(())
             }
             Err(error) => {
@@ -121,6 +123,9 @@ impl Local {
             let hint = error.hint();
             failed(what(), hint)(error)
         })?;
+        if let PlannedLaunch::Wanted(launch) = &start.launch {
+            self.check_fit(launch, &what()).await?;
+        }
         if let Some(patience) = start.drain {
             self.drain(&folder, patience, true, progress).await?;
         }
@@ -288,6 +293,9 @@ impl Local {
     async fn stop(&self, stop: &Stop, progress: &dyn Progress) -> Result<(), ActionError> {
         let what = format!("cannot stop `{}`", stop.instance);
         let folder = self.folder(&stop.instance);
+        if let Some(launch) = &stop.successor {
+            self.check_fit(launch, &what).await?;
+        }
         if let Some(patience) = stop.drain {
             self.drain(&folder, patience, false, progress).await?;
         }

@@ -1,5 +1,7 @@
 //! What `--version` prints in builds of all ages, and links as releases have had them.
 
+use std::process::Command;
+
 use super::*;
 
 #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::{Ago, Bytes, Subject};
+use crate::abilities::Misfit;
 use crate::desired::Unanswered;
 use crate::instance::InstanceName;
 use crate::instance::record::Failure;
@@ -267,6 +268,8 @@ pub enum BlockReason {
     },
     /// Its build is not installed and cannot be fetched.
     NotInstallable(String),
+    /// Its build cannot do what its launch asks for.
+    Misfit(Misfit),
 }
 
 impl BlockReason {
@@ -278,6 +281,7 @@ impl BlockReason {
             Self::Unresolved(_) => "unresolved",
             Self::NoSpace { .. } => "no_space",
             Self::NotInstallable(_) => "not_installable",
+            Self::Misfit(misfit) => misfit.code(),
         }
     }
 
@@ -288,7 +292,8 @@ impl BlockReason {
             Self::PortHeld { .. }
             | Self::Missing(_)
             | Self::NoSpace { .. }
-            | Self::NotInstallable(_) => None,
+            | Self::NotInstallable(_)
+            | Self::Misfit(_) => None,
         }
     }
 }
@@ -308,6 +313,7 @@ impl fmt::Display for BlockReason {
                 )
             }
             Self::NotInstallable(why) => f.write_str(why),
+            Self::Misfit(misfit) => misfit.fmt(f),
         }
     }
 }

@@ -95,15 +95,18 @@ fn it_is_installed_started_upgraded_healed_taken_over_and_put_down() {
 }
 
 #[test]
-fn a_flag_it_does_not_know_is_rolled_back() {
+fn a_value_it_does_not_take_is_rolled_back() {
     let Some(mut sandbox) = real(9001) else {
         return;
     };
     sandbox.run(&["apply", "--quiet"]).assert_code(0);
     let line = format!("server: {{ port: {} }}\n", sandbox.port("chat"));
-    sandbox.edit(&line, &format!("{line}    args: [--no-such-flag]\n"));
+    sandbox.edit(
+        &line,
+        &format!("{line}    args: [--cache-type-k, no-such-type]\n"),
+    );
     let output = sandbox.run(&["apply"]);
-    output.assert_code(1).assert_says("--no-such-flag");
+    output.assert_code(1).assert_says("--cache-type-k");
     sandbox.wait_running("chat");
     assert_eq!(build_of(&mut sandbox, "chat"), "9001");
     sandbox

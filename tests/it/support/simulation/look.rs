@@ -30,6 +30,7 @@ impl World {
             (name.clone(), self.look_at(self.instances.get(name), wanted))
         };
         Observed {
+            abilities: BTreeMap::new(),
             at: self.now,
             host: HostFacts {
                 ports: Seen::Known(self.strangers.clone()),

@@ -1,0 +1,115 @@
+//! What is to be started has to fit its build and this machine.
+
+use std::sync::Arc;
+
+use insta::assert_snapshot;
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use super::world::{World, id, name, on};
+use crate::abilities::{Abilities, Device, DeviceList, Options, SCHEMA, Stamp};
+use crate::instance::Launch;
+use crate::plan::action::Action;
+
+/// A build that knows `--host`, `--port` and some more options, and sees these devices.
+fn knows(world: World, build: &str, devices: &[&str]) -> World {
+    let filler = ('a'..='t').map(|letter| format!("--filler-{letter} N  fills\n"));
+    let help = filler.collect::<Vec<_>>().concat();
+    let options = Options::parse(&format!("{help}--flash-attn X  hurries\n"));
+    world.observed(|observed| {
+        let at = observed.at - SignedDuration::from_secs(10);
+        let boot = Uuid::from_u128(7);
+        observed.host.boot = Some(boot);
+        let device = |name: &&str| Device {
+            name: (*name).to_owned(),
+            description: String::new(),
+            total_mib: Some(8192),
+            free_mib: None,
+        };
+        let abilities = Abilities {
+            schema: SCHEMA,
+            program: Stamp {
+                size: 1,
+                modified: at,
+            },
+            options,
+            devices: Some(DeviceList {
+                at,
+                boot,
+                devices: devices.iter().map(device).collect(),
+            }),
+            other: serde_json::Map::new(),
+        };
+        observed.abilities.insert(id(build), Arc::new(abilities));
+    })
+}
+
+fn arguments(launch: Launch, arguments: &[&str]) -> Launch {
+    let mut launch = launch.with("args", arguments.to_vec());
+    launch
+        .arguments
+        .extend(arguments.iter().map(|text| (*text).to_owned()));
+    launch
+}
+
+#[test]
+fn an_option_its_build_does_not_know_blocks_what_is_to_change_and_nothing_that_runs() {
+    let wanted = |build| arguments(on(build), &["--flash"]);
+    let world = knows(World::new().installed("b2"), "b2", &[])
+        .runs("chat", wanted("b1"))
+        .wants("chat", wanted("b2"));
+    assert_snapshot!(world.shown(), @r"
+      x blocked  chat                    b2 does not know the option `--flash` of `args` (did you mean `--flash-attn`?)
+
+    Plan: nothing to do; 1 blocked.
+    ");
+    let runs = knows(World::new(), "b1", &[])
+        .runs("chat", wanted("b1"))
+        .wants("chat", wanted("b1"));
+    assert!(runs.plan().is_converged());
+}
+
+#[test]
+fn a_build_that_is_not_installed_is_not_judged() {
+    let wanted = arguments(on("b2"), &["--flash"]);
+    let world = knows(World::new(), "b2", &[]).wants("chat", wanted);
+    assert_snapshot!(world.shown(), @r"
+      + install  b2 vulkan-x64           29.8 MiB download, not installed
+      + start    chat                    not running
+
+    Plan: 1 to install, 1 to start.
+    ");
+}
+
+#[test]
+fn a_device_its_build_does_not_see_blocks_while_its_list_is_young() {
+    let wanted = on("b1").with("gpu.device", "Vulkan2");
+    let world = knows(World::new().installed("b1"), "b1", &["Vulkan0"]).wants("chat", wanted);
+    assert_snapshot!(world.shown(), @r"
+      x blocked  chat                    b1 sees no device `Vulkan2` here; it sees Vulkan0
+
+    Plan: nothing to do; 1 blocked.
+    ");
+    let later = world
+        .clone()
+        .observed(|observed| observed.at += SignedDuration::from_hours(1));
+    assert_eq!(later.plan().steps().len(), 1);
+    let rebooted = world.observed(|observed| observed.host.boot = Some(Uuid::from_u128(8)));
+    assert_eq!(rebooted.plan().steps().len(), 1);
+}
+
+#[test]
+fn servers_that_swap_ports_are_checked_before_either_stops() {
+    let world = World::new()
+        .runs("a", on("b1").at(8071))
+        .runs("b", on("b1").at(8072))
+        .wants("a", on("b1").at(8072))
+        .wants("b", on("b1").at(8071));
+    let plan = world.plan();
+    let followed = plan.steps().iter().filter_map(|step| match &step.action {
+        Action::Stop(stop) => Some((stop.instance.clone(), stop.successor.as_ref()?.port)),
+        _ => None,
+    });
+    let followed: Vec<_> = followed.collect();
+    assert_eq!(followed, [(name("a"), 8072), (name("b"), 8071)]);
+}
