@@ -11,6 +11,8 @@
 
 #[cfg(any(target_os = "macos", test))]
 mod arguments;
+#[cfg(target_os = "macos")]
+mod libproc;
 #[cfg(any(windows, test))]
 mod listed;
 #[cfg_attr(target_os = "linux", path = "identity/linux.rs")]
@@ -24,11 +26,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+#[cfg(target_os = "macos")]
+pub(in crate::instance) use libproc::{descriptor_info, descriptors, own_processes, program_name};
 pub use os::Running;
 #[cfg(windows)]
 pub(in crate::instance) use os::processes;
-#[cfg(target_os = "macos")]
-pub(in crate::instance) use os::{descriptor_info, descriptors, own_processes, program_name};
 
 use crate::install::STAGING;
 

@@ -1,17 +1,21 @@
 //! macOS: the open sockets of this user's processes (`libproc`). Those of others cannot be seen:
-//! that one of them listens shows when the port cannot be had.
+//! that one of them listens shows by its answering.
 
 #![expect(clippy::disallowed_types, reason = "a port is tried")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
+use std::time::Duration;
 
 use super::{Socket, socket};
 use crate::instance::identity::{self, descriptor_info, descriptors};
 
 /// The flavour of `proc_pidfdinfo` that tells of an open socket (`PROC_PIDFDSOCKETINFO`).
 const SOCKET_INFO: i32 = 3;
+
+/// How long a connection within this machine may take.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 pub(super) fn listening(ports: &BTreeSet<u16>) -> io::Result<Vec<Socket>> {
     let mut sockets: Vec<Socket> = Vec::new();
@@ -33,17 +37,16 @@ pub(super) fn listening(ports: &BTreeSet<u16>) -> io::Result<Vec<Socket>> {
     Ok(sockets)
 }
 
-/// The socket of another user's process, as far as that shows: its address is in use.
+/// The socket of another user's process, as far as that shows: somebody answers there. Nothing is
+/// bound to find out, which could keep a server from its port that starts at this moment.
 fn unseen(port: u16) -> Option<Socket> {
-    let addresses: [IpAddr; 4] = [
-        Ipv4Addr::UNSPECIFIED.into(),
-        Ipv4Addr::LOCALHOST.into(),
-        Ipv6Addr::UNSPECIFIED.into(),
-        Ipv6Addr::LOCALHOST.into(),
-    ];
+    let addresses: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let held = addresses.into_iter().find(|address| {
-        TcpListener::bind((*address, port))
-            .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+        match TcpStream::connect_timeout(&(*address, port).into(), PATIENCE) {
+            Ok(_) => true,
+            // Somebody who takes no more connections.
+            Err(error) => error.kind() == io::ErrorKind::TimedOut,
+        }
     });
     // No socket of the kernel has the identity 0.
     held.map(|address| Socket {

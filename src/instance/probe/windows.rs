@@ -15,8 +15,8 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use windows_sys::Win32::Networking::WinSock::{
-    AF_INET, AF_INET6, AF_UNIX, FD_CLOSE, FD_CONNECT, FD_READ, FD_WRITE, INVALID_SOCKET,
-    SOCK_STREAM, SOCKADDR, SOCKADDR_IN, SOCKADDR_IN6, SOCKADDR_UN, SOCKET,
+    AF_INET, AF_INET6, AF_UNIX, FD_CLOSE, FD_CONNECT, FD_CONNECT_BIT, FD_READ, FD_WRITE,
+    INVALID_SOCKET, SOCK_STREAM, SOCKADDR, SOCKADDR_IN, SOCKADDR_IN6, SOCKADDR_UN, SOCKET,
     WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED, WSADATA, WSAEWOULDBLOCK, WSAEnumNetworkEvents,
     WSAEventSelect, WSANETWORKEVENTS, WSASocketW, WSAStartup, connect,
 };
@@ -79,19 +79,9 @@ impl Socket {
         }
     }
 
-    /// How a connection that was begun came out.
+    /// How a connection that was begun came out, where [`Socket::ready_within`] has not told.
     pub(super) fn connected(&self) -> io::Result<()> {
-        match self.stream.take_error()? {
-            Some(error) => Err(error),
-            // Fails where the connection was refused, which the error may not tell any more.
-            None => self.stream.peer_addr().map(drop).or_else(|error| {
-                if error.kind() == io::ErrorKind::NotConnected {
-                    return Err(io::ErrorKind::ConnectionRefused.into());
-                }
-                // The address of a Unix socket is no network address.
-                Ok(())
-            }),
-        }
+        self.stream.take_error()?.map_or(Ok(()), Err)
     }
 
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -137,7 +127,12 @@ impl Socket {
             if asked != 0 {
                 return Err(io::Error::last_os_error());
             }
-            if events.lNetworkEvents.cast_unsigned() & wanted != 0 {
+            let happened = events.lNetworkEvents.cast_unsigned();
+            let refused = events.iErrorCode[FD_CONNECT_BIT as usize];
+            if happened & FD_CONNECT != 0 && refused != 0 {
+                return Err(io::Error::from_raw_os_error(refused));
+            }
+            if happened & wanted != 0 {
                 return Ok(Ready::Socket);
             }
         }

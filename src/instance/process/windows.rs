@@ -62,10 +62,10 @@ impl Group {
         let job = Job::create(nonce)?;
         job.set_inherited(true)?;
         let spawned = command.creation_flags(CREATE_SUSPENDED).spawn();
-        job.set_inherited(false)?;
+        let kept = job.set_inherited(false);
         let mut child = spawned?;
-        let begun = job
-            .assign(child.as_raw_handle())
+        let begun = kept
+            .and_then(|()| job.assign(child.as_raw_handle()))
             .and_then(|()| resume(child.id()));
         if let Err(error) = begun {
             child.kill()?;
