@@ -95,13 +95,20 @@ impl Root {
     /// The folder that was named, else the nearest one from the current folder upwards that has a
     /// manifest. Never the current folder by accident.
     pub fn find(named: Option<&Utf8Path>) -> Result<Self, RootError> {
-        let current = std::env::current_dir().map_err(|source| RootError::Unreadable {
-            path: ".".into(),
-            source,
-        })?;
-        let current = Utf8PathBuf::from_path_buf(current).map_err(|_| RootError::NotUtf8)?;
+        let current = || {
+            let current = std::env::current_dir().map_err(|source| RootError::Unreadable {
+                path: ".".into(),
+                source,
+            })?;
+            Utf8PathBuf::from_path_buf(current).map_err(|_| RootError::NotUtf8)
+        };
         if let Some(named) = named {
-            let path = current.join(named);
+            // The current folder may be gone, and does not matter here.
+            let path = if named.is_absolute() {
+                named.to_owned()
+            } else {
+                current()?.join(named)
+            };
             let path =
                 durable::canonical(&path).map_err(|_| RootError::NoManifest(path.clone()))?;
             // A manifest that vanished under a running set-up is for the caller to judge.
@@ -111,6 +118,7 @@ impl Root {
                 Err(RootError::NoManifest(path))
             };
         }
+        let current = current()?;
         current
             .ancestors()
             .find(|folder| folder.join(MANIFEST).is_file())

@@ -6,6 +6,7 @@ mod binary_install;
 mod binary_latest;
 mod binary_register;
 mod binary_verify;
+mod callers;
 mod config;
 mod disk_full;
 mod down;
