@@ -310,6 +310,7 @@ fn packed(scratch: &Utf8Path) -> Utf8PathBuf {
     let libraries = libraries();
     let file = File::create(&archive).expect("created");
     let mut tar = tar::Builder::new(GzEncoder::new(file, Compression::default()));
+    tar.sparse(false);
     let mut add = |name: &str, content: &[u8], mode: u32| {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);

@@ -25,6 +25,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::kill_point;
+
 pub use os::sync_folder;
 pub(crate) use os::{
     Place, canonical, closed_to_others, create_closed_folder, open_to_all, place, place_of,
@@ -173,12 +175,16 @@ fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Utf8Path::new("."));
     let temporary = folder.join(format!(".new-{}", path.file_name().unwrap_or("file")));
     let file = os::open_temporary(&temporary)?;
-    let filled = fill(&file, path, content).and_then(|()| std::fs::rename(&temporary, path));
+    let filled = fill(&file, path, content).and_then(|()| {
+        kill_point::reached("durable.filled");
+        std::fs::rename(&temporary, path)
+    });
     if filled.is_err() {
         // Whatever is left is written over by the next attempt.
         let _ = std::fs::remove_file(&temporary);
     }
     filled?;
+    kill_point::reached("durable.renamed");
     sync_folder(folder)
 }
 

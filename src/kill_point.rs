@@ -9,14 +9,30 @@
     )
 )]
 
-/// The environment variable that names the place.
+#[cfg(feature = "testing")]
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The environment variable that names the place: `apply.recorded`, or `apply.recorded:2` for the
+/// second time a process comes by it.
 #[cfg(feature = "testing")]
 pub const VARIABLE: &str = "LLAMA_ORCH_KILL_AT";
+
+/// How often this process came by the place that is named.
+#[cfg(feature = "testing")]
+static CAME_BY: AtomicU32 = AtomicU32::new(0);
 
 /// Ends this process by SIGKILL if the test asked for it at this place.
 #[cfg(feature = "testing")]
 pub(crate) fn reached(place: &str) {
-    if std::env::var_os(VARIABLE).is_some_and(|wanted| wanted == place) {
+    let Ok(wanted) = std::env::var(VARIABLE) else {
+        return;
+    };
+    let (name, times) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+    if name != place {
+        return;
+    }
+    let came_by = CAME_BY.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    if times.parse() == Ok(came_by) {
         #[cfg(unix)]
         {
             let me = rustix::process::getpid();

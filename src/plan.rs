@@ -31,7 +31,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::desired::{Desired, WantedInstance};
 use crate::instance::{BinaryId, InstanceName};
 use crate::observed::{Observed, ObservedInstance};
-use action::{BlockReason, Blocker, Hold, HoldReason, Step, Subject, Unused};
+use action::{Action, BlockReason, Blocker, Hold, HoldReason, Step, Subject, Unused};
 use draft::Drafts;
 use installs::Build;
 
@@ -240,12 +240,20 @@ impl Plan {
         self.limits
     }
 
-    /// The instances whose gate is not decided, so that they are neither converged nor to be touched.
+    /// The instances whose gate is not decided, so that they are neither converged nor to be touched,
+    /// less those whose step waits for the verdict itself.
     pub fn starting(&self) -> Vec<InstanceName> {
+        let waited_for = |name: &InstanceName| {
+            self.steps.iter().any(|step| {
+                matches!(&step.action, Action::Update(update) if update.adopt && update.instance == *name)
+            })
+        };
         self.holds
             .iter()
             .filter(|hold| matches!(hold.why, HoldReason::Starting { .. }))
-            .filter_map(|hold| hold.subject.instance().cloned())
+            .filter_map(|hold| hold.subject.instance())
+            .filter(|name| !waited_for(name))
+            .cloned()
             .collect()
     }
 

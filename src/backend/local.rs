@@ -37,6 +37,7 @@ use crate::instance::record::{self, FailedLaunch, PROVEN_KEPT, ProvenLoad, Recor
 use crate::instance::state::{self, State};
 use crate::instance::supervisor::Program;
 use crate::instance::{Fingerprint, InstanceName};
+use crate::kill_point;
 use crate::observed::Observed;
 use crate::plan::action::Action;
 use crate::reconcile::Loaded;
@@ -183,6 +184,7 @@ impl Local {
             let record = record.unwrap_or_default();
             if settled(record.clone(), &state) != record {
                 self.change_record(&name, |record, _| *record = settled(record.clone(), &state))?;
+                kill_point::reached("apply.settled");
             }
         }
         Ok(())

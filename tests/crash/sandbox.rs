@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use llama_orch::durable;
 use llama_orch::instance::folder::{self, InstanceFolder};
+use llama_orch::instance::record::{self, Record};
 use llama_orch::instance::state::{self, Phase, State};
 use llama_orch::instance::supervisor;
 use llama_orch::kill_point;
@@ -178,13 +179,29 @@ instances:
         durable::read_json(&self.folder(name).state(), state::SCHEMA).expect("readable")
     }
 
+    pub(crate) fn record(&self, name: &str) -> Record {
+        durable::read_json(&self.folder(name).record(), record::SCHEMA)
+            .expect("readable")
+            .expect("written")
+    }
+
     /// Waits until the supervisor of an instance has come to its verdict by itself.
     #[track_caller]
     pub(crate) fn wait_running(&self, name: &str) -> State {
-        let is_running = |state: &State| state.phase == Phase::Running;
-        eventually(&format!("`{name}` runs"), || {
-            self.state(name).filter(is_running)
-        })
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let state = self.state(name);
+            if let Some(state) = state.clone().filter(|state| state.phase == Phase::Running) {
+                return state;
+            }
+            let notes = || std::fs::read_to_string(self.folder(name).supervisor_log());
+            assert!(
+                Instant::now() < deadline,
+                "`{name}` does not run: {state:#?}\n{}",
+                notes().unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// The servers that run from builds of this root: each with its pid and its instance.
@@ -204,7 +221,11 @@ instances:
 
     /// How many supervisors of this root there are.
     pub(crate) fn supervisors(&self) -> usize {
-        self.running_below(".llama-orch/supervisors").len()
+        self.supervisor_pids().len()
+    }
+
+    pub(crate) fn supervisor_pids(&self) -> Vec<u32> {
+        self.running_below(".llama-orch/supervisors")
     }
 
     fn running_below(&self, folder: &str) -> Vec<u32> {
@@ -244,17 +265,35 @@ instances:
 
     /// What the build of an instance says it is.
     pub(crate) fn build(&self, name: &str) -> String {
-        use std::io::{Read as _, Write as _};
-
-        let mut stream =
-            std::net::TcpStream::connect(("127.0.0.1", self.port(name))).expect("it listens");
-        write!(stream, "GET /props HTTP/1.1\r\n\r\n").expect("asked");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered");
+        let answer = self.get(name, "/props");
         let (_, rest) = answer
             .split_once("\"build_info\":\"")
             .expect("it says which");
         rest.split('-').next().unwrap_or_default().to_owned()
+    }
+
+    /// Who answers at the port of an instance.
+    pub(crate) fn alias(&self, name: &str) -> String {
+        let answer = self.get(name, "/v1/models");
+        let (_, rest) = answer.split_once("\"id\":\"").expect("it says who");
+        rest.split('"').next().unwrap_or_default().to_owned()
+    }
+
+    fn get(&self, name: &str, path: &str) -> String {
+        use std::io::{Read as _, Write as _};
+
+        let mut stream =
+            std::net::TcpStream::connect(("127.0.0.1", self.port(name))).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\n\r\n").expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        answer
+    }
+
+    /// Gives each of the two instances the port of the other one.
+    pub(crate) fn swap_ports(&mut self) {
+        self.ports.reverse();
+        self.want(&[("chat", 1001), ("embed", 1001)]);
     }
 }
 
@@ -308,4 +347,10 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
 pub(crate) fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
+}
+
+/// The same to one that may have ended by itself.
+pub(crate) fn kill_if_there(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
 }

@@ -238,6 +238,7 @@ fn release(build: u32) -> Vec<u8> {
 
 fn packed(files: &[(&str, Vec<u8>, u32)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    archive.sparse(false);
     for (path, content, mode) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);

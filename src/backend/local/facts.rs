@@ -7,8 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use crate::desired::argv::Salt;
-use crate::instance::record::{FileFact, RecordedLaunch};
-use crate::instance::state::State;
+use crate::instance::record::{FileFact, Record, RecordedLaunch};
+use crate::instance::state::{Phase, State};
 use crate::instance::{BinaryId, EnvironmentValue, FileRole, Launch};
 use crate::manifest::{Manifest, is_secret_name};
 use crate::plan::MODEL_STILL_FOR;
@@ -254,4 +254,25 @@ pub(super) fn settled_facts(
         }
     }
     wanted
+}
+
+/// Launches that are worth falling back to beside the proven ones: what ran last and had passed its
+/// gate, and what a supervisor was to fall back to and may have died before it did.
+pub(super) fn passed(state: &State, record: &Record) -> Vec<RecordedLaunch> {
+    let last = (state.phase == Phase::Running).then_some(&state.launch);
+    let interrupted = record
+        .wanted
+        .as_ref()
+        .filter(|wanted| wanted.id == state.assignment && !state.proven)
+        .filter(|_| state.phase != Phase::Failed)
+        .and_then(|wanted| wanted.fallback.as_ref());
+    let mut passed: Vec<RecordedLaunch> = Vec::new();
+    for launch in last.into_iter().chain(interrupted) {
+        let fingerprint = launch.fingerprint();
+        let mut known = record.proven.iter().chain(&passed);
+        if !known.any(|known| known.fingerprint() == fingerprint) {
+            passed.push(launch.clone());
+        }
+    }
+    passed
 }

@@ -388,16 +388,8 @@ fn memory(
         Some(state) => settled(record, state),
         None => record,
     };
-    // What ran last and had passed its gate is worth falling back to as well, after the proven.
-    if let Some(state) = state
-        && state.phase == Phase::Running
-        && !record
-            .proven
-            .iter()
-            .any(|launch| launch.fingerprint() == state.runs())
-    {
-        record.proven.push(state.launch.clone());
-    }
+    let passed = state.map_or_else(Vec::new, |state| facts::passed(state, &record));
+    record.proven.extend(passed);
     let gave_up = state.and_then(|state| match &state.phase {
         // What went wrong on another boot says nothing of this one.
         Phase::GaveUp { failure }

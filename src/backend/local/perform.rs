@@ -239,6 +239,7 @@ impl Local {
             });
             record.protected |= update.protect;
             durable::write_json(&folder.record(), &record).map_err(failed(what(), None))?;
+            kill_point::reached("apply.updated");
             supervisor::refresh(&folder).map_err(failed(what(), None))?;
             drop(lock);
             return self.refreshed(&folder, update, &what()).await;
@@ -320,16 +321,16 @@ impl Local {
         })
         .await
         .map_err(failed(what.clone(), None))?
-        .map(drop)
         .map_err(|error| {
             let hint = error.hint();
             failed(what, hint)(error)
-        })
+        })?;
+        kill_point::reached("apply.ended");
+        Ok(())
     }
 
     async fn remove(&self, stop: &Stop, progress: &dyn Progress) -> Result<(), ActionError> {
         self.stop(stop, progress).await?;
-        kill_point::reached("apply.ended");
         let folder = self.folder(&stop.instance);
         let what = format!("cannot remove what is known of `{}`", stop.instance);
         let _lock = lock_within(&folder)

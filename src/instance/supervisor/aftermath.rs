@@ -10,6 +10,7 @@ use crate::instance::RestartPolicy;
 use crate::instance::backoff::{NextStart, next_start};
 use crate::instance::record::{FailedLaunch, Failure};
 use crate::instance::state::{Phase, Restarts, Role};
+use crate::kill_point;
 
 impl Supervisor {
     /// Decides what follows a server that is down: again, the fallback, or the end (`false`).
@@ -56,6 +57,7 @@ impl Supervisor {
         restarts.total = restarts.total.saturating_add(1);
         restarts.last = Some(now);
         self.enter(Phase::BackingOff { until });
+        kill_point::reached("supervisor.backing-off");
         true
     }
 
@@ -135,6 +137,7 @@ impl Supervisor {
             self.first_try = None;
             let until = Timestamp::now();
             self.enter(Phase::BackingOff { until });
+            kill_point::reached("supervisor.fell-back");
             return true;
         }
         self.fail()

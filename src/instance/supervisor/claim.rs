@@ -11,6 +11,7 @@ use crate::instance::identity::{self, IdentityError, ProcessIdentity, Running};
 use crate::instance::orders::{self, Order};
 use crate::instance::process::LAST_WAIT;
 use crate::instance::state::{self, Phase, State};
+use crate::kill_point;
 
 /// How often a lock that is held is asked for again.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -87,6 +88,7 @@ pub(super) fn claim(
                 }
                 notes.note(format!("asks supervisor {} to end", holder.identity.pid));
                 orders::give(&holder.running, Order::End)?;
+                kill_point::reached("claim.asked");
                 let stop_timeout = holder
                     .state
                     .map_or(unknown.stop_timeout, |state| state.supervision.stop_timeout);

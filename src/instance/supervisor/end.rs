@@ -11,6 +11,7 @@ use crate::durable::{self, FileError};
 use crate::instance::folder::InstanceFolder;
 use crate::instance::process::EndError;
 use crate::instance::state::{self, Exit, ExitRecord, Phase, State};
+use crate::kill_point;
 
 /// How a server that was to be ended came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,8 +113,10 @@ pub fn end(folder: &InstanceFolder, stop_timeout: Duration) -> Result<Ended, Sto
     };
     let asked = state.as_ref().is_some_and(standing::is_ending);
     enter(folder, state.as_mut(), Phase::Stopping, &notes);
+    kill_point::reached("end.stopping");
     match standing::clear(folder, nonce, process.as_mut(), stop_timeout, asked) {
         Ok(exit) => {
+            kill_point::reached("end.ended");
             if let Some(state) = &state {
                 let written = standing::write_exit(folder, exit, true, state.runs(), None);
                 note_failure(&notes, written);

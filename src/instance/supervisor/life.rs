@@ -304,6 +304,7 @@ impl Supervisor {
     /// not end.
     pub(super) fn end_server(&mut self, reason: Option<&str>) -> bool {
         self.enter(Phase::Stopping);
+        kill_point::reached("supervisor.stopping");
         let Some(mut process) = self.server.take() else {
             return true;
         };
@@ -317,6 +318,7 @@ impl Supervisor {
             Ok(exit) => {
                 self.notes.note(format!("the server {exit}, as asked"));
                 self.note_end(exit, reason.is_none(), self.state.runs(), reason);
+                kill_point::reached("supervisor.ended");
                 self.state.server = None;
                 true
             }

@@ -11,6 +11,7 @@ use sha2::Digest as _;
 
 use crate::durable;
 use crate::instance::folder::PRIVATE;
+use crate::kill_point;
 use crate::release::Digest;
 
 /// The name of the program in its folder.
@@ -100,6 +101,7 @@ fn copy(folder: &Utf8Path) -> io::Result<Program> {
     target.sync_all()?;
     drop(target);
     durable::open_to_all(staging.path())?;
+    kill_point::reached("program.copied");
     match fs::rename(staging.path(), &home) {
         Ok(()) => durable::sync_folder(folder)?,
         // Somebody else was faster; what they copied has the same digest.

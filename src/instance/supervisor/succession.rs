@@ -132,6 +132,7 @@ impl Supervisor {
             "adopts the server, process {}",
             process.identity().pid
         ));
+        kill_point::reached("supervisor.adopting");
         self.state.server = old.server.map(|server| Server {
             process: Some(process.identity().clone()),
             adopted: true,

@@ -18,6 +18,7 @@ fn publish(sandbox: &Sandbox, build: u32, content: &[u8]) {
     let path = sandbox.path("releases").join(archives::name(build));
     let file = std::fs::File::create(path).expect("created");
     let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::fast()));
+    archive.sparse(false);
     let script = format!("#!/bin/sh\necho 'version: {build} (abcdef12)' >&2\n");
     for (name, content, mode) in [
         ("data.bin", content, 0o644),
