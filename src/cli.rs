@@ -14,6 +14,7 @@ mod health;
 mod history;
 mod logs;
 mod plan;
+mod printable;
 mod progress;
 mod retry;
 mod rollback;

@@ -1,31 +1,51 @@
-//! `logs`: what an instance's server has written, and what it goes on to write.
+//! `logs`: what the servers of instances have written, and what they go on to write.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use anstyle::{AnsiColor, Style};
 use clap::Args;
 use llama_orch::instance::InstanceName;
 use llama_orch::instance::folder::{self, InstanceFolder};
-use llama_orch::instance::log;
+use llama_orch::instance::log::{self, Follow};
 use llama_orch::reconcile::Loaded;
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
 use super::{Global, among};
 
-/// Show what an instance's server has written
+/// Show what the servers of instances have written
+///
+/// Lines are printed as they were written. At a terminal they keep their colours and lose everything
+/// else that would drive it. Rotated files are read as well, as far back as the lines asked for reach.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// The instance
-    name: InstanceName,
+    /// The instances; with several, each line begins with its instance's name
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<InstanceName>,
     /// Go on as more is written
     #[arg(short, long)]
     follow: bool,
     /// Show so many lines of what is there
     #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
     tail: usize,
-    /// Show what the supervisor noted instead
+    /// Show what the supervisors noted instead
     #[arg(long)]
     supervisor: bool,
+}
+
+/// How often followed logs are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How many lines of one log are printed before the next one has its turn.
+const AT_A_TIME: usize = 1000;
+
+/// One instance's log.
+struct Log {
+    path: camino::Utf8PathBuf,
+    /// What stands before each of its lines.
+    head: String,
+    follow: Option<Follow>,
 }
 
 pub(crate) fn run(global: &Global, args: &LogsArgs, ui: &Ui) -> Result<u8, Failure> {
@@ -37,37 +57,81 @@ pub(crate) fn run(global: &Global, args: &LogsArgs, ui: &Ui) -> Result<u8, Failu
         .map_err(|error| failed("list the instances", &error))?
         .into_iter()
         .collect();
-    if !known.contains(&args.name)
+    let stranger = args.names.iter().find(|name| !known.contains(*name));
+    if let Some(name) = stranger
         && let Ok(loaded) = Loaded::read(&root)
-        && loaded.manifest.instances.contains_key(&args.name)
+        && loaded.manifest.instances.contains_key(name)
     {
-        let message = format!("`{}` has not been started yet", args.name);
-        let hint = format!("`llama-orch plan {}` shows what that takes", args.name);
+        let message = format!("`{name}` has not been started yet");
+        let hint = format!("`llama-orch plan {name}` shows what that takes");
         return Err(Failure::new(Kind::Failed, message).hint(hint));
     }
-    among(std::slice::from_ref(&args.name), &known)?;
-    let folder = InstanceFolder::new(root.path(), &args.name);
-    let path = if args.supervisor {
-        folder.supervisor_log()
-    } else {
-        folder.server_log()
-    };
-    let unread = |error: std::io::Error| failed(&format!("read `{path}`"), &error);
-    // The end is marked before the tail is read, so that no line falls between the two.
-    let follow = if args.follow {
-        Some(log::follow(&path, || false).map_err(unread)?)
-    } else {
-        None
-    };
-    for line in log::tail(&path, args.tail).map_err(unread)? {
-        if !ui.stream(line) {
-            return Ok(0);
+    let names = among(&args.names, &known)?;
+    let unread =
+        |path: &camino::Utf8Path, error: std::io::Error| failed(&format!("read `{path}`"), &error);
+    let width = names.iter().map(|name| name.as_str().len()).max();
+    let mut logs = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let folder = InstanceFolder::new(root.path(), name);
+        let path = if args.supervisor {
+            folder.supervisor_log()
+        } else {
+            folder.server_log()
+        };
+        let head = if names.len() > 1 {
+            let style = COLOURS[index % COLOURS.len()];
+            let width = width.unwrap_or_default();
+            format!("{style}{name:<width$} |{style:#} ")
+        } else {
+            String::new()
+        };
+        let (lines, follow) = if args.follow {
+            let (lines, follow) =
+                log::follow(&path, args.tail).map_err(|error| unread(&path, error))?;
+            (lines, Some(follow))
+        } else {
+            let lines = log::tail(&path, args.tail).map_err(|error| unread(&path, error))?;
+            (lines, None)
+        };
+        for line in lines {
+            if !ui.pass_on(&head, &line) {
+                return Ok(0);
+            }
+        }
+        logs.push(Log { path, head, follow });
+    }
+    if !args.follow {
+        return Ok(0);
+    }
+    loop {
+        let mut quiet = true;
+        for log in &mut logs {
+            let Some(follow) = &mut log.follow else {
+                continue;
+            };
+            for _ in 0..AT_A_TIME {
+                let line = follow.next_line();
+                let Some(line) = line.map_err(|error| unread(&log.path, error))? else {
+                    break;
+                };
+                quiet = false;
+                if !ui.pass_on(&log.head, &line) {
+                    return Ok(0);
+                }
+            }
+        }
+        if quiet {
+            std::thread::sleep(LOOK_EVERY);
         }
     }
-    for line in follow.into_iter().flatten() {
-        if !ui.stream(line.map_err(unread)?) {
-            break;
-        }
-    }
-    Ok(0)
 }
+
+/// The colours of names, in turn.
+const COLOURS: [Style; 6] = [
+    AnsiColor::Cyan.on_default(),
+    AnsiColor::Yellow.on_default(),
+    AnsiColor::Green.on_default(),
+    AnsiColor::Magenta.on_default(),
+    AnsiColor::Blue.on_default(),
+    AnsiColor::BrightRed.on_default(),
+];

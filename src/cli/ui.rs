@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anstyle::{AnsiColor, Style};
 
 use super::diagnostic::Failure;
+use super::printable::printable;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
@@ -39,8 +40,33 @@ impl Ui {
     /// Prints data and says whether anybody reads it still, for verbs that would go on for ever.
     #[must_use]
     pub(crate) fn stream(&self, text: impl Display) -> bool {
+        let text = text.to_string();
+        let text = printable(&text);
         let mut out = anstream::AutoStream::auto(io::stdout()).lock();
-        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        let written = writeln!(out, "{text}").and_then(|()| out.flush());
+        self.is_read(written)
+    }
+
+    /// Prints a line that somebody else has written, and says whether anybody reads it still. What is
+    /// not a terminal gets it as it is; a terminal gets its text and its colours, and nothing that
+    /// would drive it.
+    #[must_use]
+    pub(crate) fn pass_on(&self, head: &str, line: &str) -> bool {
+        if self.is_terminal() {
+            let reset = if line.contains('\x1b') { "\x1b[0m" } else { "" };
+            return self.stream(format_args!("{head}{line}{reset}"));
+        }
+        let mut out = io::stdout().lock();
+        let written = out
+            .write_all(anstream::adapter::strip_str(head).to_string().as_bytes())
+            .and_then(|()| writeln!(out, "{line}"))
+            .and_then(|()| out.flush());
+        self.is_read(written)
+    }
+
+    /// Whether data that was written has found a reader.
+    fn is_read(&self, written: io::Result<()>) -> bool {
+        match written {
             Ok(()) => true,
             Err(error) => {
                 if error.kind() != io::ErrorKind::BrokenPipe {
@@ -59,7 +85,7 @@ impl Ui {
             lines => format!("\x1b[{lines}A\x1b[J"),
         };
         let mut out = anstream::AutoStream::auto(io::stdout()).lock();
-        writeln!(out, "{up}{text}")
+        writeln!(out, "{up}{}", printable(text))
             .and_then(|()| out.flush())
             .is_ok()
     }
@@ -100,6 +126,8 @@ impl Ui {
     }
 
     fn err(text: impl Display) {
+        let text = text.to_string();
+        let text = printable(&text);
         // Nobody is left to tell when stderr is closed.
         let _ = writeln!(anstream::AutoStream::auto(io::stderr()).lock(), "{text}");
     }

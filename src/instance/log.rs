@@ -10,21 +10,30 @@
     reason = "logs are appended to by servers, which `durable` knows nothing of"
 )]
 
+mod follow;
+mod tail;
+
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::LogPolicy;
-use crate::durable::{self, Place};
+use crate::durable::{self, FileLock};
 
-/// How often a followed log is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub use follow::{Follow, follow};
+pub use tail::tail;
 
 /// How much of the end of a log is read for its last lines, per line asked for.
 const BYTES_PER_LINE: u64 = 4096;
+
+/// How long a line that is just being written may take to end before it is cut in two.
+const LINE_PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long whoever reads may keep a log from being turned over.
+const READER_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The rotated file number `number`; 1 is the newest.
 fn rotated(path: &Utf8Path, number: u32) -> Utf8PathBuf {
@@ -42,8 +51,11 @@ pub fn rotate(path: &Utf8Path, policy: &LogPolicy) -> io::Result<bool> {
 }
 
 /// Copies the log to `<path>.1`, moving the older ones up and dropping what is beyond `keep`, and
-/// truncates it. Nothing is moved before the copy is whole, so that a full disk costs no log.
+/// truncates it at the end of a line. Nothing is moved before the copy is whole, so that a full disk
+/// costs no log.
 pub(crate) fn turn_over(path: &Utf8Path, keep: u32) -> io::Result<()> {
+    // A reader that is suspended must not make the log grow without end.
+    let _lock = FileLock::take_within(&reading_lock(path), READER_PATIENCE);
     let mut log = OpenOptions::new().read(true).write(true).open(path)?;
     if keep > 0 {
         let unfinished = Utf8PathBuf::from(format!("{path}.copying"));
@@ -60,9 +72,18 @@ pub(crate) fn turn_over(path: &Utf8Path, keep: u32) -> io::Result<()> {
         }
         std::fs::rename(&unfinished, rotated(path, 1))?;
         let mut last = OpenOptions::new().append(true).open(rotated(path, 1))?;
-        io::copy(&mut log, &mut last)?;
+        copy_to_line_end(&mut log, &mut last)?;
     }
-    log.set_len(0)
+    log.set_len(0)?;
+    // Those of a policy that kept more.
+    for number in keep + 1.. {
+        match std::fs::remove_file(rotated(path, number)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn copy_to(log: &mut File, path: &Utf8Path) -> io::Result<()> {
@@ -74,16 +95,29 @@ fn copy_to(log: &mut File, path: &Utf8Path) -> io::Result<()> {
     io::copy(log, &mut copy).map(drop)
 }
 
-/// The last `count` lines, oldest first; those of the newest rotated file come before where the
-/// log itself has fewer. No log is no lines.
-pub fn tail(path: &Utf8Path, count: usize) -> io::Result<Vec<String>> {
-    let mut lines = tail_since(path, 0, count)?;
-    if lines.len() < count {
-        let mut older = tail_since(&rotated(path, 1), 0, count - lines.len())?;
-        older.append(&mut lines);
-        lines = older;
+/// Copies what was written since, and waits an instant for a line that has only begun.
+fn copy_to_line_end(log: &mut File, copy: &mut File) -> io::Result<()> {
+    let began = Instant::now();
+    loop {
+        io::copy(log, copy)?;
+        if log.stream_position()? == 0 || began.elapsed() >= LINE_PATIENCE {
+            return Ok(());
+        }
+        log.seek(SeekFrom::Current(-1))?;
+        let mut last = [0];
+        log.read_exact(&mut last)?;
+        if last == *b"\n" {
+            // More may have come while the end was looked at.
+            return io::copy(log, copy).map(drop);
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
-    Ok(lines)
+}
+
+/// Held while a log is turned over, and while a reader looks at several of its files, so that what it
+/// sees belongs together.
+fn reading_lock(path: &Utf8Path) -> Utf8PathBuf {
+    Utf8PathBuf::from(format!("{path}.lock"))
 }
 
 /// The last `count` lines among those written after the log had `offset` bytes.
@@ -161,108 +195,6 @@ pub(crate) fn size(path: &Utf8Path) -> io::Result<u64> {
         .map(|file| file.metadata())
         .transpose()?
         .map_or(0, |metadata| metadata.len()))
-}
-
-/// Lines as they are written, across rotations, until `stop` says so (asked ten times a second).
-/// Begins at the end of the log.
-pub fn follow<S: Fn() -> bool>(path: &Utf8Path, stop: S) -> io::Result<Follow<S>> {
-    let position = size(path)?;
-    let generation = generation(path)?;
-    Ok(Follow {
-        path: path.to_owned(),
-        stop,
-        position,
-        generation,
-        reader: None,
-        partial: Vec::new(),
-    })
-}
-
-/// See [`follow`].
-#[derive(Debug)]
-pub struct Follow<S> {
-    path: Utf8PathBuf,
-    stop: S,
-    /// Up to where the current file was read.
-    position: u64,
-    /// Which file is the newest rotated one: a new one means that the log was turned over.
-    generation: Option<Place>,
-    reader: Option<BufReader<File>>,
-    partial: Vec<u8>,
-}
-
-impl<S: Fn() -> bool> Follow<S> {
-    /// One more line if there is a whole one.
-    fn read_line(&mut self) -> io::Result<Option<String>> {
-        if self.reader.is_none() {
-            let Some(mut file) = open(&self.path)? else {
-                return Ok(None);
-            };
-            file.seek(SeekFrom::Start(self.position))?;
-            self.reader = Some(BufReader::new(file));
-        }
-        let Some(reader) = self.reader.as_mut() else {
-            return Ok(None);
-        };
-        let count = reader.read_until(b'\n', &mut self.partial)?;
-        self.position += count as u64;
-        Ok(self.whole_line())
-    }
-
-    fn whole_line(&mut self) -> Option<String> {
-        if self.partial.last() != Some(&b'\n') {
-            return None;
-        }
-        let line = String::from_utf8_lossy(&self.partial).trim_end().to_owned();
-        self.partial.clear();
-        Some(line)
-    }
-
-    /// Starts over when the log was turned over or truncated, with the unread rest of the old one
-    /// first where it was kept.
-    fn notice_rotation(&mut self) -> io::Result<Option<String>> {
-        let generation = generation(&self.path)?;
-        if generation == self.generation && size(&self.path)? >= self.position {
-            return Ok(None);
-        }
-        let mut rest = Vec::new();
-        if generation != self.generation
-            && let Some(mut old) = open(&rotated(&self.path, 1))?
-            && old.metadata()?.len() >= self.position
-        {
-            old.seek(SeekFrom::Start(self.position))?;
-            old.read_to_end(&mut rest)?;
-        }
-        (self.generation, self.position, self.reader) = (generation, 0, None);
-        self.partial.append(&mut rest);
-        let text = String::from_utf8_lossy(&self.partial).trim_end().to_owned();
-        self.partial.clear();
-        Ok((!text.is_empty()).then_some(text))
-    }
-}
-
-impl<S: Fn() -> bool> Iterator for Follow<S> {
-    /// A line; more than one where a log was turned over between two looks.
-    type Item = io::Result<String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let line = match self.read_line() {
-                Ok(None) => self.notice_rotation(),
-                other => other,
-            };
-            match line {
-                Ok(Some(line)) => return Some(Ok(line)),
-                Err(error) => return Some(Err(error)),
-                Ok(None) if (self.stop)() => return None,
-                Ok(None) => std::thread::sleep(LOOK_EVERY),
-            }
-        }
-    }
-}
-
-fn generation(path: &Utf8Path) -> io::Result<Option<Place>> {
-    durable::place(&rotated(path, 1))
 }
 
 fn open(path: &Utf8Path) -> io::Result<Option<File>> {
