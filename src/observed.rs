@@ -302,6 +302,8 @@ pub struct LastExit {
     pub at: Timestamp,
     /// Whether it was asked to.
     pub asked: bool,
+    /// Whether it had not passed its gate.
+    pub within_gate: bool,
     /// How and why, in words, as far as its log told.
     pub reason: Option<String>,
 }
@@ -309,10 +311,14 @@ pub struct LastExit {
 impl fmt::Display for LastExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.reason, self.asked) {
-            (Some(reason), _) => f.write_str(reason),
-            (None, true) => write!(f, "{}, as asked", self.exit),
-            (None, false) => self.exit.fmt(f),
+            (Some(reason), _) => f.write_str(reason)?,
+            (None, true) => return write!(f, "{}, as asked", self.exit),
+            (None, false) => self.exit.fmt(f)?,
         }
+        if self.within_gate && !self.asked {
+            f.write_str(", before it had passed its gate")?;
+        }
+        Ok(())
     }
 }
 

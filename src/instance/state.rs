@@ -149,7 +149,7 @@ pub struct Server {
     pub process: Option<ProcessIdentity>,
     /// When it was spawned.
     pub spawned: Timestamp,
-    /// Whether this supervisor is not its parent, so that its exit status may stay unknown.
+    /// Whether this supervisor is not its parent, so that how it ends may stay unknown.
     #[serde(default)]
     pub adopted: bool,
     /// How many bytes its log had when it was spawned; `None` in states of earlier versions.
@@ -196,6 +196,9 @@ pub struct ExitRecord {
     /// How and why, in words, as far as its log told: `exited with code 1: out of memory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether it ended before it had passed its gate; `false` in records of earlier versions.
+    #[serde(default)]
+    pub within_gate: bool,
     /// Which launch it was.
     pub fingerprint: Fingerprint,
     /// Keys of a later version, kept as they were.
@@ -211,16 +214,45 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
-    /// Unseen: its supervisor had died before it.
+    /// Unseen: its supervisor had died before it, and the kernel told nobody else.
     Unobserved,
 }
 
 impl std::fmt::Display for Exit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Code(0) => f.write_str("exited cleanly"),
             Self::Code(code) => write!(f, "exited with code {code}"),
-            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
+            Self::Signal(signal) => match signal_name(*signal) {
+                Some(name) => write!(f, "was ended by {name}"),
+                None => write!(f, "was ended by signal {signal}"),
+            },
             Self::Unobserved => f.write_str("ended unobserved"),
         }
     }
+}
+
+/// The names of the signals that end servers. Their numbers are those of Linux, and of macOS where it
+/// has the same ones.
+const fn signal_name(signal: i32) -> Option<&'static str> {
+    let linux = !cfg!(target_os = "macos");
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 if linux => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 if !linux => "SIGBUS",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 if linux => "SIGSYS",
+        _ => return None,
+    })
 }

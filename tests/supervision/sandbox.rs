@@ -12,8 +12,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use llama_orch::durable;
 use llama_orch::instance::folder::{self, InstanceFolder};
 use llama_orch::instance::record::{Assignment, Record, RecordedLaunch};
-use llama_orch::instance::state::{self, ExitRecord, Phase, State};
-use llama_orch::instance::supervisor::{self, Confinement, Program, StartError};
+use llama_orch::instance::state::{self, Exit, ExitRecord, Phase, State};
+use llama_orch::instance::supervisor::{self, Confinement, Ended, Program, StartError};
 use llama_orch::instance::{
     BinaryId, EnvironmentValue, GateSpec, Launch, LaunchInputs, RestartPolicy, Supervision,
 };
@@ -335,6 +335,14 @@ pub(crate) fn is_alive(pid: u32) -> bool {
             .trim()
             .starts_with('Z')
     })
+}
+
+/// Somebody who is not its parent may learn how a server ended, and then learns it right: from a
+/// kernel that tells, once its parent has waited for it.
+#[track_caller]
+pub(crate) fn assert_unseen_or(ended: Ended, how: Exit) {
+    let seen = Ended::Exit(Exit::Unobserved);
+    assert!(ended == seen || ended == Ended::Exit(how), "{ended:?}");
 }
 
 pub(crate) fn kill(pid: u32) {

@@ -106,6 +106,7 @@ impl Named {
                     exit: exit.exit,
                     at: exit.at,
                     asked: exit.asked,
+                    within_gate: exit.within_gate,
                     reason: exit.reason.clone(),
                 }),
                 ..Vitals::default()

@@ -3,15 +3,19 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use uuid::Uuid;
 
 use super::{NONCE, ProcessIdentity, is_same_program};
 use crate::instance::state::Exit;
-use crate::instance::waiting::{self, Awaited};
+use crate::instance::waiting::{self, Awaited, timespec};
 
 /// A process we hold a handle of: a signal through it reaches that process or nobody.
 #[derive(Debug)]
@@ -58,16 +62,60 @@ impl Running {
         Ok(waiting::first_of(&[self.awaited()], patience)?.is_some())
     }
 
-    /// How it ended, of one that has: only its parent is told.
-    #[expect(clippy::unused_self, reason = "other systems ask the process")]
-    pub(crate) const fn exit(&self) -> Exit {
-        Exit::Unobserved
-    }
-
     /// What to wait for: happens once it has ended.
     pub(crate) fn awaited(&self) -> Awaited<'_> {
         self.pidfd.as_fd()
     }
+
+    /// How it ended, of one that has and is no child of ours. The kernel tells from 6.15 on, once
+    /// its parent has waited for it.
+    pub(crate) fn exit(&self) -> Exit {
+        let status = exit_status(&self.pidfd).and_then(|status| {
+            if status.is_none() {
+                let mut hung_up = [PollFd::new(&self.pidfd, PollFlags::empty())];
+                poll(&mut hung_up, Some(&timespec(REAPED_WAIT)))?;
+                return exit_status(&self.pidfd);
+            }
+            Ok(status)
+        });
+        let status = status.ok().flatten();
+        status.map_or(Exit::Unobserved, |status| {
+            let status = ExitStatus::from_raw(status);
+            match (status.code(), status.signal()) {
+                (Some(code), _) => Exit::Code(code),
+                (None, Some(signal)) => Exit::Signal(signal),
+                (None, None) => Exit::Unobserved,
+            }
+        })
+    }
+}
+
+/// How long the parent of a process that has ended may take to wait for it.
+const REAPED_WAIT: Duration = Duration::from_millis(200);
+
+/// The status a process that was waited for ended with: `PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`
+/// (`include/uapi/linux/pidfd.h`, Linux 6.15). `None` before; an error where the kernel does not tell.
+#[expect(unsafe_code, reason = "the kernel is asked")]
+fn exit_status(pidfd: &OwnedFd) -> rustix::io::Result<Option<i32>> {
+    /// `struct pidfd_info` in its first form; a kernel fills no more than it is asked for.
+    #[repr(C)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    const EXIT: u64 = 1 << 3;
+    const GET_INFO: Opcode = opcode::read_write::<Info>(0xFF, 11);
+    let mut info = Info {
+        mask: EXIT,
+        cgroup: 0,
+        ids: [0; 11],
+        exit_code: 0,
+    };
+    // SAFETY: the request's number carries the size of `Info`, and the kernel writes no more.
+    unsafe { ioctl(pidfd, Updater::<GET_INFO, Info>::new(&mut info)) }?;
+    Ok((info.mask & EXIT != 0).then_some(info.exit_code))
 }
 
 pub(super) fn boot() -> io::Result<Uuid> {

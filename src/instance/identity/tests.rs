@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::*;
+#[cfg(target_os = "linux")]
+use crate::instance::state::Exit;
 
 /// A process of ours that lives until it is killed.
 struct Sleeper {
@@ -157,4 +159,28 @@ fn a_process_whose_record_was_lost_is_found_by_its_nonce() {
     let found = carrying(sleeper.identity.nonce).expect("readable");
     assert_eq!(found, std::slice::from_ref(&sleeper.identity));
     assert_eq!(carrying(Uuid::new_v4()).expect("readable"), []);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn how_a_process_ended_is_told_to_others_than_its_parent() {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("readable");
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    let tells = (numbers.next(), numbers.next()) >= (Some(6), Some(15));
+    for (script, exit) in [
+        ("exit 7", Exit::Code(7)),
+        ("exit 0", Exit::Code(0)),
+        ("kill -SEGV $$", Exit::Signal(11)),
+    ] {
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", script])
+            .spawn()
+            .expect("a shell");
+        let running = Running::child(child.id()).expect("it is not waited for yet");
+        child.wait().expect("it ends");
+        let expected = if tells { exit } else { Exit::Unobserved };
+        assert_eq!(running.exit(), expected, "{script}");
+    }
 }

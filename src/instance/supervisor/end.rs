@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::claim::{Claim, ClaimError, Unknown, claim};
 use super::notes::{Notes, chain};
-use super::standing::{self, Standing, StandingError};
+use super::standing::{self, Ending, Standing, StandingError};
 use crate::durable::{self, FileError};
 use crate::instance::folder::InstanceFolder;
 use crate::instance::process::EndError;
@@ -112,13 +112,21 @@ pub fn end(folder: &InstanceFolder, stop_timeout: Duration) -> Result<Ended, Sto
         }
     };
     let asked = state.as_ref().is_some_and(standing::is_ending);
+    let within_gate = state.as_ref().is_some_and(standing::is_gating);
     enter(folder, state.as_mut(), Phase::Stopping, &notes);
     kill_point::reached("end.stopping");
     match standing::clear(folder, nonce, process.as_mut(), stop_timeout, asked) {
         Ok(exit) => {
             kill_point::reached("end.ended");
             if let Some(state) = &state {
-                let written = standing::write_exit(folder, exit, true, state.runs(), None);
+                let ending = Ending {
+                    exit,
+                    asked: true,
+                    within_gate,
+                    fingerprint: state.runs(),
+                    reason: None,
+                };
+                let written = standing::write_exit(folder, &ending);
                 note_failure(&notes, written);
             }
             settle(folder, state.as_mut(), &notes);

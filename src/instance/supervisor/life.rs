@@ -13,9 +13,10 @@ use super::ALREADY;
 use super::claim::{Claim, Unknown, claim};
 use super::notes::{Notes, chain};
 use super::program::Program;
-use super::standing;
+use super::standing::{self, Ending};
 use super::succession::begin_state;
 use crate::durable::{self, FileError, FileLock, Place};
+use crate::instance::Supervision;
 use crate::instance::folder::InstanceFolder;
 use crate::instance::gate::reason;
 use crate::instance::identity::{NONCE, ProcessIdentity};
@@ -24,11 +25,13 @@ use crate::instance::orders::Orders;
 use crate::instance::process::{self, EndError, Process, SpawnError};
 use crate::instance::record::{self, Assignment, Failure, LoadFacts, Record, RecordedLaunch};
 use crate::instance::state::{self, Exit, Health, Phase, Server, State};
-use crate::instance::{Fingerprint, Supervision};
 use crate::kill_point;
 
 /// How many of the server's last lines explain a failure.
 const LINES_SHOWN: usize = 20;
+
+/// How many are read to find out why it ended: a wrong argument is followed by its whole usage.
+const LINES_READ: usize = 100;
 
 /// How long another supervisor may take until its state tells of it.
 const UNKNOWN_PATIENCE: Duration = Duration::from_secs(5);
@@ -263,10 +266,21 @@ impl Supervisor {
     /// Notes how the server ended by itself, and why as far as its log tells.
     pub(super) fn ended(&mut self, exit: Exit) -> Fate {
         self.server = None;
-        let log_tail = self.log_tail();
+        let mut log_tail = self.last_lines(LINES_READ);
         let reason = reason::of_exit(exit, &log_tail);
+        log_tail.drain(..log_tail.len().saturating_sub(LINES_SHOWN));
         self.notes.note(format!("the server {}", reason.text));
-        self.note_end(exit, false, self.state.runs(), Some(&reason.text));
+        let within_gate = standing::is_gating(&self.state);
+        if within_gate {
+            self.notes.note("it had not passed its gate");
+        }
+        self.note_end(&Ending {
+            exit,
+            asked: false,
+            within_gate,
+            fingerprint: self.state.runs(),
+            reason: Some(&reason.text),
+        });
         Fate::Down {
             failure: Failure {
                 reason: reason.text,
@@ -277,7 +291,11 @@ impl Supervisor {
     }
 
     pub(super) fn log_tail(&self) -> Vec<String> {
-        log::tail_since(&self.folder.server_log(), self.log_offset, LINES_SHOWN).unwrap_or_default()
+        self.last_lines(LINES_SHOWN)
+    }
+
+    fn last_lines(&self, count: usize) -> Vec<String> {
+        log::tail_since(&self.folder.server_log(), self.log_offset, count).unwrap_or_default()
     }
 
     /// Turns the log over where it is due.
@@ -287,14 +305,11 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn note_exit(&self, exit: Exit, asked: bool, runs: Fingerprint) {
-        self.note_end(exit, asked, runs, None);
-    }
-
-    fn note_end(&self, exit: Exit, asked: bool, runs: Fingerprint, reason: Option<&str>) {
+    /// Writes down how a server ended.
+    pub(super) fn note_end(&self, ending: &Ending<'_>) {
         let written = self
             .at_home()
-            .and_then(|()| standing::write_exit(&self.folder, exit, asked, runs, reason));
+            .and_then(|()| standing::write_exit(&self.folder, ending));
         if let Err(error) = written {
             self.notes.error(&error);
         }
@@ -303,6 +318,7 @@ impl Supervisor {
     /// Ends the server, because somebody wants it so or for a reason of ours. `false` where it would
     /// not end.
     pub(super) fn end_server(&mut self, reason: Option<&str>) -> bool {
+        let within_gate = standing::is_gating(&self.state);
         self.enter(Phase::Stopping);
         kill_point::reached("supervisor.stopping");
         let Some(mut process) = self.server.take() else {
@@ -317,7 +333,13 @@ impl Supervisor {
         match ended {
             Ok(exit) => {
                 self.notes.note(format!("the server {exit}, as asked"));
-                self.note_end(exit, reason.is_none(), self.state.runs(), reason);
+                self.note_end(&Ending {
+                    exit,
+                    asked: reason.is_none(),
+                    within_gate,
+                    fingerprint: self.state.runs(),
+                    reason,
+                });
                 kill_point::reached("supervisor.ended");
                 self.state.server = None;
                 true

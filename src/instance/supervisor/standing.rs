@@ -144,22 +144,36 @@ pub(super) fn is_ending(state: &State) -> bool {
     )
 }
 
+/// What is written down of a server that ended.
+pub(super) struct Ending<'a> {
+    /// How.
+    pub(super) exit: Exit,
+    /// Whether it was asked to.
+    pub(super) asked: bool,
+    /// Whether that was before it had passed its gate.
+    pub(super) within_gate: bool,
+    /// Which launch it was.
+    pub(super) fingerprint: Fingerprint,
+    /// Why, where that is known.
+    pub(super) reason: Option<&'a str>,
+}
+
 /// Writes down how a server ended.
-pub(super) fn write_exit(
-    folder: &InstanceFolder,
-    exit: Exit,
-    asked: bool,
-    fingerprint: Fingerprint,
-    reason: Option<&str>,
-) -> Result<(), FileError> {
+pub(super) fn write_exit(folder: &InstanceFolder, ending: &Ending<'_>) -> Result<(), FileError> {
     let record = ExitRecord {
         schema: state::SCHEMA,
-        exit,
+        exit: ending.exit,
         at: Timestamp::now(),
-        asked,
-        reason: reason.map(str::to_owned),
-        fingerprint,
+        asked: ending.asked,
+        reason: ending.reason.map(str::to_owned),
+        within_gate: ending.within_gate,
+        fingerprint: ending.fingerprint,
         other: serde_json::Map::new(),
     };
     durable::write_json(&folder.exit(), &record)
+}
+
+/// Whether the server of a state ends before it has passed its gate, should it end now.
+pub(super) fn is_gating(state: &State) -> bool {
+    matches!(state.phase, Phase::Starting { .. })
 }

@@ -6,7 +6,7 @@ use std::error::Error;
 use jiff::Timestamp;
 
 use super::life::Supervisor;
-use super::standing::{self, Standing};
+use super::standing::{self, Ending, Standing};
 use crate::instance::identity::{self, ProcessIdentity};
 use crate::instance::process::{EndError, Process};
 use crate::instance::record::{Assignment, RecordedLaunch};
@@ -87,7 +87,13 @@ impl Supervisor {
                 let lived = old.server.as_ref().is_some_and(|it| it.process.is_some());
                 // Whoever backed off has seen the end and written it down.
                 if lived && !matches!(old.phase, Phase::BackingOff { .. }) {
-                    self.note_exit(Exit::Unobserved, false, old.runs());
+                    self.note_end(&Ending {
+                        exit: Exit::Unobserved,
+                        asked: false,
+                        within_gate: standing::is_gating(&old),
+                        fingerprint: old.runs(),
+                        reason: None,
+                    });
                 }
                 self.state.server = None;
                 return self.resume_wait(&old);
@@ -118,7 +124,13 @@ impl Supervisor {
         match standing::clear(&self.folder, nonce, process.as_mut(), grace, asked) {
             Ok(exit) => {
                 if let Some(old) = old {
-                    self.note_exit(exit, true, old.runs());
+                    self.note_end(&Ending {
+                        exit,
+                        asked: true,
+                        within_gate: standing::is_gating(&old),
+                        fingerprint: old.runs(),
+                        reason: None,
+                    });
                 }
                 self.state.server = None;
             }

@@ -108,7 +108,7 @@ fn a_crash_that_nobody_mends_is_a_start() {
         .crashed("chat", on("b1"))
         .wants("chat", on("b1"));
     assert_snapshot!(world.shown(), @r#"
-      + start    chat                    not running: it was ended by signal 9
+      + start    chat                    not running: it was ended by SIGKILL
 
     Plan: 1 to start.
     "#);
@@ -183,7 +183,7 @@ fn what_gave_up_stays_down_until_somebody_changes_something() {
     let changed = gave_up.wants("chat", on("b2"));
     assert_snapshot!(changed.shown(), @r#"
       + install  b2 vulkan-x64           29.8 MiB download, not installed
-      + start    chat                    not running: it was ended by signal 9
+      + start    chat                    not running: it was ended by SIGKILL
       . unused   b1 vulkan-x64           61.0 MiB; `apply --prune` removes it
 
     Plan: 1 to install, 1 to start.

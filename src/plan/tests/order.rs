@@ -298,7 +298,7 @@ fn nothing_changes_while_the_canary_is_in_trouble() {
         .failed("canary", on("b2").at(8072))
         .desired(|desired| desired.rollout.canary = Some(super::world::name("canary")));
     assert_snapshot!(world.shown(), @r#"
-      + start    b                       not running: it was ended by signal 9
+      + start    b                       not running: it was ended by SIGKILL
       ! hold     a                       waits for the canary `canary`, which has not come through
       ! hold     canary                  b2 failed 2 h ago: exited with code 1; b1 runs; change it or `llama-orch retry canary`
 

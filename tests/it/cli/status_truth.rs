@@ -74,14 +74,14 @@ fn a_server_that_was_killed_backs_off_and_its_end_is_told() {
     assert_eq!(row["process"], Value::Null);
     assert!(row["retry_in_seconds"].as_i64() > Some(3000), "{row:#}");
     let how = row["last_exit"]["how"].as_str().expect("a text");
-    assert!(how.starts_with("was ended by signal 9"), "{how}");
+    assert!(how.starts_with("was ended by SIGKILL"), "{how}");
     assert_eq!(row["last_exit"]["asked"], false);
     assert_snapshot!(said(&sandbox), @r"
     exit code 1
     --- stdout
     NAME STATE BUILD ADDRESS FOR RESTARTS MEMORY
     chat backing off b1001 127.0.0.1:[PORT] - 1 -
-    chat: crashed once, next try in 59 min; last time it was ended by signal 9: killed, by the system where it was out of memory
+    chat: crashed once, next try in 59 min; last time it was ended by SIGKILL: killed, by the system where it was out of memory
     ");
 }
 
