@@ -12,6 +12,7 @@ mod disk_full;
 mod down;
 mod drain;
 mod fit;
+mod forged;
 mod health;
 mod history;
 mod logs;

@@ -11,7 +11,9 @@
 
 mod claims;
 mod crashes;
+mod forgeries;
 mod gates;
+mod races;
 mod real;
 mod references;
 mod sandbox;
