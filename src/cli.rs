@@ -213,6 +213,7 @@ impl TermsArgs {
             offline: global.offline,
             allow_empty: self.allow_empty,
             prune: self.prune,
+            attended: true,
         }
     }
 }
@@ -299,10 +300,13 @@ impl Drop for Runtime {
 }
 
 fn runtime() -> Result<Runtime, Failure> {
+    plain_runtime().map(|runtime| Runtime(Some(runtime)))
+}
+
+fn plain_runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map(|runtime| Runtime(Some(runtime)))
         .map_err(|error| {
             Failure::new(Kind::Failed, "cannot start the runtime".to_owned()).because(&error)
         })

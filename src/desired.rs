@@ -34,6 +34,8 @@ pub struct Desired {
     pub protect: BTreeSet<InstanceName>,
     /// Whether a person agreed to remove every instance, or most of them, at once.
     pub allow_empty: bool,
+    /// Whether a person asks for this pass: what its policy never restarts is started then.
+    pub attended: bool,
 }
 
 impl Desired {
@@ -54,6 +56,7 @@ impl Desired {
             },
             protect: BTreeSet::new(),
             allow_empty: false,
+            attended: false,
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::{Outcome, Report};
 use crate::durable::{self, FileError};
+use crate::plan::action::Step;
 use crate::root::Root;
 
 /// The number in `schema` that this version writes.
@@ -26,6 +27,9 @@ pub struct Entry {
     pub verb: String,
     /// Whether every step was done.
     pub succeeded: bool,
+    /// Whether it was interrupted by a person before all of it was done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// What was done, in the order it ended.
     pub steps: Vec<StepEntry>,
 }
@@ -39,7 +43,7 @@ pub struct StepEntry {
     pub subject: String,
     /// Why it was done.
     pub reason: String,
-    /// `done`, `failed`, `skipped` or `given_up`.
+    /// `done`, `failed`, `skipped`, `given_up` or `interrupted`.
     pub outcome: String,
     /// Seconds it took, where it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,34 +53,61 @@ pub struct StepEntry {
     pub error: Option<String>,
 }
 
+impl StepEntry {
+    /// What became of a step.
+    pub fn of(step: &Step, outcome: &Outcome) -> Self {
+        let (word, seconds, error) = match outcome {
+            Outcome::Done { took } => ("done", Some(took.as_secs_f64()), None),
+            Outcome::Failed(error) => ("failed", None, Some(chain(error))),
+            Outcome::Skipped { because_of } => {
+                ("skipped", None, Some(format!("needs {because_of}")))
+            }
+            Outcome::GivenUp => ("given_up", None, None),
+        };
+        Self {
+            outcome: word.to_owned(),
+            seconds,
+            error,
+            ..Self::interrupted(step)
+        }
+    }
+
+    /// A step that had begun, and whose end nobody waited for.
+    pub fn interrupted(step: &Step) -> Self {
+        Self {
+            action: step.action.verb().to_owned(),
+            subject: step.action.subject().to_string(),
+            reason: step.reason.to_string(),
+            outcome: "interrupted".to_owned(),
+            seconds: None,
+            error: None,
+        }
+    }
+}
+
 impl Entry {
     /// What a report says of a pass.
     pub fn of(verb: &str, at: Timestamp, took: Duration, report: &Report) -> Self {
-        let steps = report.outcomes.iter().map(|(step, outcome)| {
-            let (word, seconds, error) = match outcome {
-                Outcome::Done { took } => ("done", Some(took.as_secs_f64()), None),
-                Outcome::Failed(error) => ("failed", None, Some(chain(error))),
-                Outcome::Skipped { because_of } => {
-                    ("skipped", None, Some(format!("needs {because_of}")))
-                }
-                Outcome::GivenUp => ("given_up", None, None),
-            };
-            StepEntry {
-                action: step.action.verb().to_owned(),
-                subject: step.action.subject().to_string(),
-                reason: step.reason.to_string(),
-                outcome: word.to_owned(),
-                seconds,
-                error,
-            }
-        });
+        let steps = report.outcomes.iter();
+        let steps = steps.map(|(step, outcome)| StepEntry::of(step, outcome));
         Self {
             schema: SCHEMA,
             at: at.to_string(),
             seconds: took.as_secs_f64(),
             verb: verb.to_owned(),
             succeeded: report.succeeded(),
+            interrupted: false,
             steps: steps.collect(),
+        }
+    }
+
+    /// A pass that a person interrupted, with the steps that had begun by then.
+    pub fn interrupted(verb: &str, at: Timestamp, took: Duration, steps: Vec<StepEntry>) -> Self {
+        Self {
+            succeeded: false,
+            interrupted: true,
+            steps,
+            ..Self::of(verb, at, took, &Report::default())
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -81,8 +82,8 @@ pub struct HostFacts {
     pub free_disk: Seen<u64>,
     /// Which boot of the machine this is, where it tells.
     pub boot: Option<Uuid>,
-    /// Who listens on the wanted ports, our own servers left out.
-    pub ports: Seen<BTreeMap<u16, String>>,
+    /// Who listens at the wanted ports and sockets, our own servers left out.
+    pub strangers: Seen<Vec<Stranger>>,
 }
 
 impl Default for HostFacts {
@@ -90,9 +91,27 @@ impl Default for HostFacts {
         Self {
             free_disk: Seen::Known(u64::MAX),
             boot: None,
-            ports: Seen::Known(BTreeMap::new()),
+            strangers: Seen::Known(Vec::new()),
         }
     }
+}
+
+/// Somebody who listens on this machine and is not ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// Where.
+    pub at: ListensAt,
+    /// Who, for people.
+    pub who: String,
+}
+
+/// Where somebody listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListensAt {
+    /// At a port of one address, or of every one (`0.0.0.0`, `::`).
+    Port(IpAddr, u16),
+    /// At a Unix socket, by its path as a launch writes it.
+    Socket(String),
 }
 
 /// One installed build.
@@ -244,7 +263,9 @@ pub struct Memory {
     /// Whether that end was asked for.
     pub ended_on_request: bool,
     /// Why its supervisor gave up on the launch that is compared, on this boot.
-    pub gave_up: Option<String>,
+    pub gave_up: Option<GaveUp>,
+    /// Restarts of the launch it was last assigned.
+    pub restarts: u32,
     /// Seconds the last load took.
     pub last_load: Option<f64>,
     /// The build that was last assigned.
@@ -320,6 +341,15 @@ impl fmt::Display for LastExit {
         }
         Ok(())
     }
+}
+
+/// Why a supervisor starts its server no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GaveUp {
+    /// It ended too often, the last time for this reason.
+    TooOften(String),
+    /// Its `restart_policy` says that it is never restarted; it ended for this reason.
+    ByPolicy(String),
 }
 
 impl Memory {

@@ -13,6 +13,7 @@ mod builds;
 mod checkup;
 mod drain;
 mod facts;
+mod listeners;
 mod observe;
 mod perform;
 mod survey;

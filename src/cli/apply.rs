@@ -75,7 +75,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
             }
         }
         plan::hints(&plan, ui);
-        if !args.yes && !consents(&plan, ui) {
+        if !args.yes && !consents(&plan, ui)? {
             return Ok(1);
         }
         loaded.remember(&resolved)?;
@@ -102,13 +102,13 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
 }
 
 /// Asks, where something that runs would stop and a person can be asked.
-pub(super) fn consents(plan: &Plan, ui: &Ui) -> bool {
+pub(super) fn consents(plan: &Plan, ui: &Ui) -> Result<bool, Failure> {
     let stops = plan.steps().iter().any(|step| step.action.stops_a_server());
-    let agreed = !stops || !ui.can_ask() || ui.ask("\nSomething that runs would stop. Go on?");
+    let agreed = !stops || !ui.can_ask() || ui.ask("\nSomething that runs would stop. Go on?")?;
     if !agreed {
         ui.remark("nothing was changed");
     }
-    agreed
+    Ok(agreed)
 }
 
 /// What became of the instances that were starting before this pass.
@@ -188,10 +188,12 @@ pub(crate) fn carry_out(
         }
     });
     live.finish();
+    let took = began.elapsed();
     let Some(report) = report else {
+        let entry = Entry::interrupted(verb, at, took, live.noted());
+        history::append(root, &entry)?;
         return Err(interrupted());
     };
-    let took = began.elapsed();
     history::append(root, &Entry::of(verb, at, took, &report))?;
     summarize(&report, took, ui);
     Ok(report)

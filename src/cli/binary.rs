@@ -118,6 +118,7 @@ const ALONE: Terms = Terms {
     offline: true,
     allow_empty: false,
     prune: false,
+    attended: false,
 };
 
 fn choose<'a>(registry: &'a Registry, text: &str) -> Result<&'a Entry, Failure> {
@@ -135,7 +136,7 @@ fn consent(yes: bool, question: &str, ui: &Ui) -> Result<bool, Failure> {
     if yes {
         Ok(true)
     } else if ui.can_ask() {
-        Ok(ui.ask(question))
+        ui.ask(question)
     } else {
         Err(Failure::new(
             Kind::Usage,

@@ -66,7 +66,12 @@ fn pass(entry: &Entry) -> String {
             rest,
         ]
     });
-    let heading = format!("{at}  {}  {:.1} s", entry.verb, entry.seconds);
+    let interrupted = if entry.interrupted {
+        ", interrupted"
+    } else {
+        ""
+    };
+    let heading = format!("{at}  {}  {:.1} s{interrupted}", entry.verb, entry.seconds);
     let table = text::table(&["", "", "", ""], rows.collect());
     format!("{heading}\n{}", table.trim_start_matches('\n'))
 }

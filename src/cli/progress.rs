@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use llama_orch::apply::{Events, Outcome};
+use llama_orch::history::StepEntry;
 use llama_orch::install;
 use llama_orch::plan::action::{Step, StepId};
 
@@ -135,10 +136,11 @@ fn bar_style() -> ProgressStyle {
     .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Shows the steps of a plan that run.
+/// Shows the steps of a plan that run, and notes what becomes of them.
 pub(crate) struct Live<'a> {
     screen: Screen<'a>,
     running: Mutex<BTreeMap<StepId, Bar>>,
+    noted: Mutex<BTreeMap<StepId, StepEntry>>,
 }
 
 impl<'a> Live<'a> {
@@ -146,6 +148,19 @@ impl<'a> Live<'a> {
         Self {
             screen: Screen::new(ui),
             running: Mutex::new(BTreeMap::new()),
+            noted: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// What is to be said of the steps that have begun, should nobody wait for the rest.
+    pub(crate) fn noted(&self) -> Vec<StepEntry> {
+        let noted = self.noted.lock().map(|noted| noted.clone());
+        noted.unwrap_or_default().into_values().collect()
+    }
+
+    fn note(&self, step: &Step, entry: StepEntry) {
+        if let Ok(mut noted) = self.noted.lock() {
+            noted.insert(step.id, entry);
         }
     }
 
@@ -165,6 +180,7 @@ impl<'a> Live<'a> {
 
 impl Events for Live<'_> {
     fn started(&self, step: &Step) {
+        self.note(step, StepEntry::interrupted(step));
         let subject = step.action.subject().to_string();
         let bar = self.screen.begin(step.action.verb(), &subject);
         if let Ok(mut running) = self.running.lock() {
@@ -186,6 +202,7 @@ impl Events for Live<'_> {
     }
 
     fn ended(&self, step: &Step, outcome: &Outcome) {
+        self.note(step, StepEntry::of(step, outcome));
         let line = text::outcome(step, outcome);
         let running = self.running.lock().ok();
         let bar = running.and_then(|mut running| running.remove(&step.id));

@@ -62,6 +62,7 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
     let terms = Terms {
         locked: args.locked,
         offline: global.offline,
+        attended: true,
         ..Terms::default()
     };
     let mut backend = Local::new(&loaded, terms);
@@ -86,7 +87,7 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
         ui.remark("nothing was changed");
         return Ok(1);
     }
-    if !args.yes && !apply::consents(&plan, ui) {
+    if !args.yes && !apply::consents(&plan, ui)? {
         return Ok(1);
     }
     loaded.remember(&resolved)?;

@@ -62,6 +62,7 @@ impl Sight {
         let terms = Terms {
             locked: true,
             offline: true,
+            attended: true,
             ..Terms::default()
         };
         Ok(match Loaded::read(root) {

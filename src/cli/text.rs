@@ -13,7 +13,7 @@ use llama_orch::instance::Supervision;
 use llama_orch::lock::Lock;
 use llama_orch::observed::{Observed, Seen};
 use llama_orch::plan::Plan;
-use llama_orch::plan::action::{Action, Step};
+use llama_orch::plan::action::{Action, HoldReason, Step};
 use llama_orch::plan::text::{Line, change_texts};
 use similar::TextDiff;
 use unicode_width::UnicodeWidthStr as _;
@@ -111,6 +111,30 @@ pub(crate) fn details(
                 step.action.subject(),
                 before.join(", ")
             );
+        }
+    }
+    for (name, seen) in &observed.instances {
+        let wanted = resolved.desired.instances.get(name);
+        if let (Some(wanted), Seen::Known(Some(supervisor))) = (wanted, &seen.supervisor) {
+            let settings = &supervisor.settings;
+            let later = settings.deferred_fields(wanted.supervision(), supervisor.protocol);
+            if !later.is_empty() {
+                let _ = writeln!(
+                    text,
+                    "\n{name}: its supervisor is of an earlier version; {} counts from its next restart on",
+                    later.join(", ")
+                );
+            }
+        }
+    }
+    for hold in plan.holds() {
+        if let HoldReason::FailedInputs { failure, .. } = &hold.why
+            && !failure.log_tail.is_empty()
+        {
+            let _ = writeln!(text, "\nthe last lines of {}:", hold.subject);
+            for line in &failure.log_tail {
+                let _ = writeln!(text, "    {line}");
+            }
         }
     }
     let diff = unified(

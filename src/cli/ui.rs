@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
-use super::diagnostic::Failure;
+use super::diagnostic::{Failure, Kind};
 use super::printable::printable;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -150,11 +150,33 @@ impl Ui {
     }
 
     /// Asks a person. Anything but a clear yes means no.
-    pub(crate) fn ask(&self, question: &str) -> bool {
-        let mut err = io::stderr();
-        let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).is_ok()
-            && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    ///
+    /// # Errors
+    /// The person would rather interrupt it all.
+    pub(crate) fn ask(&self, question: &str) -> Result<bool, Failure> {
+        let runtime = super::plain_runtime()?;
+        let read = || {
+            let mut answer = String::new();
+            let read = io::stdin().read_line(&mut answer);
+            read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+        };
+        let answer = runtime.block_on(async {
+            tokio::select! {
+                // Whoever sees the question can break it off already.
+                biased;
+                _ = tokio::signal::ctrl_c() => None,
+                answer = async {
+                    let mut err = io::stderr();
+                    let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
+                    tokio::task::spawn_blocking(read).await
+                } => Some(answer.unwrap_or(false)),
+            }
+        });
+        // Nobody waits for the line that is not typed any more.
+        runtime.shutdown_background();
+        answer.ok_or_else(|| {
+            Self::err("");
+            Failure::new(Kind::Interrupted, "interrupted".to_owned()).hint("nothing was changed")
+        })
     }
 }

@@ -69,6 +69,7 @@ pub(crate) fn narrowed_pass(
     let terms = Terms {
         locked,
         offline: global.offline,
+        attended: true,
         ..Terms::default()
     };
     let backend = Local::new(&loaded, terms);

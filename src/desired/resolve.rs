@@ -67,6 +67,8 @@ pub struct Terms {
     pub allow_empty: bool,
     /// Unused builds are to be pruned, whatever the manifest says.
     pub prune: bool,
+    /// A person typed it: what only a person may start again is started.
+    pub attended: bool,
 }
 
 /// An installed build, as far as resolving needs to know it.
@@ -246,6 +248,7 @@ pub fn resolve(known: &Known<'_>) -> Resolution {
             retention,
             protect: manifest.protect.clone(),
             allow_empty: known.terms.allow_empty,
+            attended: known.terms.attended,
         },
         lock,
         chosen: resolver.chosen,

@@ -20,7 +20,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Who listens on a port.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,19 +49,32 @@ struct Socket {
     inode: u64,
 }
 
-/// Those of `ports` on which a process of this machine listens, on whatever address, and who it is.
-pub fn holders(ports: &BTreeSet<u16>) -> io::Result<BTreeMap<u16, Holder>> {
+/// The processes of this machine that listen on one of `ports`, each at an address of its own.
+pub fn holders(ports: &BTreeSet<u16>) -> io::Result<Vec<(SocketAddr, Holder)>> {
     let sockets = os::listening(ports)?;
     let owners = os::owners(&sockets.iter().map(|socket| socket.inode).collect())?;
-    let mut holders = BTreeMap::new();
+    let mut holders: BTreeMap<SocketAddr, Holder> = BTreeMap::new();
     for socket in sockets {
-        let holder = holder(owners.get(&socket.inode).copied());
-        let known: &mut Holder = holders.entry(socket.port).or_default();
+        let known = holders.entry(SocketAddr::new(socket.address, socket.port));
+        let known = known.or_default();
         if known.pid.is_none() {
-            *known = holder;
+            *known = holder(owners.get(&socket.inode).copied());
         }
     }
-    Ok(holders)
+    Ok(holders.into_iter().collect())
+}
+
+/// The process that listens at a Unix socket; `None` where nobody does, such as at the file of one
+/// that is gone.
+#[cfg(unix)]
+pub fn socket_holder(path: &camino::Utf8Path) -> Option<Holder> {
+    os::listens_at(path)
+}
+
+/// The process that listens at a Unix socket, of which there are none here.
+#[cfg(not(unix))]
+pub fn socket_holder(_path: &camino::Utf8Path) -> Option<Holder> {
+    None
 }
 
 /// Who listens where a server is expected.
@@ -149,11 +162,11 @@ mod tests {
             passing.local_addr().expect("bound").port()
         };
         let holders = holders(&BTreeSet::from([port, free])).expect("readable");
-        assert_eq!(
-            holders.get(&port).and_then(|holder| holder.pid),
-            Some(std::process::id())
-        );
-        assert_eq!(holders.get(&free), None);
+        let [(address, holder)] = holders.as_slice() else {
+            panic!("one listens: {holders:?}");
+        };
+        assert_eq!(*address, held.local_addr().expect("bound"));
+        assert_eq!(holder.pid, Some(std::process::id()));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
+use super::state::PROTOCOL;
+
 /// The request a gate makes once the server says it is healthy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -223,6 +225,15 @@ impl Supervision {
             knows_all && self.leave_failed != newer.leave_failed,
             "rollout.on_failure",
         );
+        fields
+    }
+
+    /// The manifest fields in which a supervisor of `protocol` works by other settings than `newer`
+    /// and cannot be told: they take effect once it makes way for another.
+    pub fn deferred_fields(&self, newer: &Self, protocol: u32) -> Vec<&'static str> {
+        let told = self.changed_fields(newer, protocol);
+        let mut fields = self.changed_fields(newer, PROTOCOL);
+        fields.retain(|field| !told.contains(field));
         fields
     }
 }

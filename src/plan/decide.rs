@@ -12,12 +12,11 @@ use super::drain::drain_of;
 use super::installs::Build;
 use super::rollback::Aim;
 use crate::desired::{Unanswered, WantedInstance};
-use crate::instance::is_socket;
+use crate::instance::InstanceName;
 use crate::instance::record::{FailedLaunch, RecordedLaunch};
 use crate::instance::state::Health;
-use crate::instance::{InstanceName, Launch};
 use crate::observed::{
-    Comparison, Memory, ObservedInstance, ObservedServer, Seen, Supervisor, Verdict,
+    Comparison, GaveUp, Memory, ObservedInstance, ObservedServer, Seen, Supervisor, Verdict,
 };
 
 impl Planner<'_> {
@@ -87,12 +86,19 @@ impl Planner<'_> {
             }
             (None, Comparison::Match) if supervisor.is_some() => self.no_server_yet(name, seen),
             (None, comparison) => {
-                if let (Comparison::Match, Some(why)) = (comparison, &memory.gave_up) {
-                    return self.hold(name, HoldReason::GaveUp(why.clone()), None);
-                }
-                let reason = match memory.last_exit {
-                    Some((exit, _)) if !memory.ended_on_request => Reason::Crashed(exit),
-                    Some(_) | None => Reason::NotRunning,
+                let gave_up = memory.gave_up.as_ref();
+                let gave_up = gave_up.filter(|_| *comparison == Comparison::Match);
+                let never = !aim.wanted.supervision.restart_policy.enabled;
+                let reason = match (gave_up, memory.last_exit) {
+                    (Some(GaveUp::TooOften(why)), _) => {
+                        return self.hold(name, HoldReason::GaveUp(why.clone()), None);
+                    }
+                    (Some(GaveUp::ByPolicy(why)), _) if never && !self.desired.attended => {
+                        return self.hold(name, HoldReason::NotRestarted(why.clone()), None);
+                    }
+                    (Some(GaveUp::ByPolicy(why)), _) if never => Reason::NotRestarted(why.clone()),
+                    (_, Some((exit, _))) if !memory.ended_on_request => Reason::Crashed(exit),
+                    (_, Some(_) | None) => Reason::NotRunning,
                 };
                 let start = self.start_of(name, aim, seen, memory, None);
                 self.try_start(name, Action::Start(Box::new(start)), reason, seen);
@@ -257,7 +263,13 @@ impl Planner<'_> {
         let proven = memory.proven.iter().find(|launch| {
             launch.launch.inputs != aim.launch().inputs && self.is_installed(launch.launch.binary)
         });
-        if let (true, None, Some(proven)) = (aim.falls_back(), &memory.gave_up, proven) {
+        let never = !aim.wanted.supervision.restart_policy.enabled;
+        let stays_down = match &memory.gave_up {
+            Some(GaveUp::TooOften(_)) => true,
+            Some(GaveUp::ByPolicy(_)) => never && !self.desired.attended,
+            None => false,
+        };
+        if let (true, false, Some(proven)) = (aim.falls_back(), stays_down, proven) {
             if let Some(why) = self.port_held(&proven.launch) {
                 return self.block(name, why);
             }
@@ -348,18 +360,6 @@ impl Planner<'_> {
             }
         }
         self.mend(name);
-    }
-
-    /// Why a launch cannot have its port: somebody who is not ours has it.
-    fn port_held(&self, launch: &Launch) -> Option<BlockReason> {
-        if is_socket(&launch.host) {
-            return None;
-        }
-        let by = self.observed.host.ports.known()?.get(&launch.port)?.clone();
-        Some(BlockReason::PortHeld {
-            port: launch.port,
-            by,
-        })
     }
 }
 

@@ -5,17 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Planner;
 use super::action::{Action, BlockReason, HoldReason, Needs, PlannedLaunch, Reason};
 use super::draft::Draft;
-use super::ports::{Holders, Takers, overlap};
+use super::ports::{Holders, Takers, held, overlap};
 use crate::desired::{Wanted, WantedInstance};
 use crate::instance::InstanceName;
 use crate::observed::{Seen, Verdict};
 
 /// What keeps a step from being done in this pass.
 enum Obstacle {
-    /// Another instance keeps its address.
-    Address { port: u16, holder: InstanceName },
-    /// Another instance is to start where a rolled back launch would listen.
-    Rival { port: u16, rival: InstanceName },
+    /// Another instance keeps its address, or is to start where a launch on record would listen.
+    Address(BlockReason),
     /// An instance it depends on is not up.
     Dependency(InstanceName),
     /// The canary has not come through.
@@ -59,14 +57,7 @@ impl Planner<'_> {
             };
             self.drafts.remove(index);
             match obstacle {
-                Obstacle::Address { port, holder } => {
-                    let by = format!("`{holder}`, which is left as it is");
-                    self.block(&name, BlockReason::PortHeld { port, by });
-                }
-                Obstacle::Rival { port, rival } => {
-                    let by = format!("`{rival}`, which is to start there");
-                    self.block(&name, BlockReason::PortHeld { port, by });
-                }
+                Obstacle::Address(why) => self.block(&name, why),
                 Obstacle::Dependency(other) => self.hold(&name, HoldReason::WaitsFor(other), None),
                 Obstacle::Canary(canary) => {
                     self.hold(&name, HoldReason::WaitsForCanary(canary), None);
@@ -128,16 +119,12 @@ impl Planner<'_> {
                 .is_none_or(|end| end.starts().is_some_and(|(_, next)| overlap(next, launch)))
         };
         if let Some(holder) = holders.in_the_way_of(name, launch).find(keeps) {
-            return Some(Obstacle::Address {
-                port: launch.port,
-                holder: holder.clone(),
-            });
+            let by = format!("`{holder}`, which is left as it is");
+            return Some(Obstacle::Address(held(launch, by)));
         }
         if let Some(rival) = self.rival(name, draft, takers) {
-            return Some(Obstacle::Rival {
-                port: launch.port,
-                rival,
-            });
+            let by = format!("`{rival}`, which is to start there");
+            return Some(Obstacle::Address(held(launch, by)));
         }
         let mut depends_on = wanted.into_iter().flat_map(|wanted| &wanted.depends_on);
         if let Some(other) = depends_on.find(|other| !self.will_be_up(other)) {

@@ -1,15 +1,16 @@
 //! Who holds which address, and the order in which addresses change hands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Planner;
-use super::action::{Action, Needs, PlannedLaunch, Reason, Stop};
+use super::action::{Action, BlockReason, Needs, PlannedLaunch, Reason, Stop};
 use super::draft::{Draft, Drafts};
 use crate::instance::is_socket;
 use crate::instance::{InstanceName, Launch};
 use crate::manifest::hosts_overlap;
-use crate::observed::{Observed, Revision, Seen};
+use crate::observed::{ListensAt, Observed, Revision, Seen};
 
 /// The servers that run, by the port they listen on; a socket has none.
 pub(super) struct Holders<'a>(Vec<(Option<u16>, &'a InstanceName, &'a Launch)>);
@@ -84,7 +85,50 @@ pub(super) fn overlap(one: &Launch, other: &Launch) -> bool {
         && (one.host == other.host || hosts_overlap(&one.host, &other.host))
 }
 
+/// Whether somebody who listens at `at` keeps a launch from its address. A wildcard takes every
+/// address of its family, and that of version 6 may take those of version 4 as well; what a name
+/// stands for cannot be told here, so it may be any address.
+fn keeps_out(at: &ListensAt, launch: &Launch) -> bool {
+    match at {
+        ListensAt::Socket(path) => *path == launch.host,
+        ListensAt::Port(_, port) if *port != launch.port || is_socket(&launch.host) => false,
+        ListensAt::Port(theirs, _) => launch.host.split(',').any(|host| {
+            let host = host.trim().trim_start_matches('[').trim_end_matches(']');
+            let theirs = theirs.to_canonical();
+            match host.parse::<IpAddr>().map(|ours| ours.to_canonical()) {
+                Ok(ours) => ours == theirs || takes_all(ours, theirs) || takes_all(theirs, ours),
+                Err(_) if host.eq_ignore_ascii_case("localhost") => {
+                    theirs.is_loopback() || theirs.is_unspecified()
+                }
+                Err(_) => true,
+            }
+        }),
+    }
+}
+
+fn takes_all(wildcard: IpAddr, address: IpAddr) -> bool {
+    wildcard.is_unspecified() && (wildcard.is_ipv6() || address.is_ipv4())
+}
+
+/// Why a launch cannot have its address.
+pub(super) fn held(launch: &Launch, by: String) -> BlockReason {
+    if is_socket(&launch.host) {
+        let socket = launch.host.clone();
+        BlockReason::SocketHeld { socket, by }
+    } else {
+        let port = launch.port;
+        BlockReason::PortHeld { port, by }
+    }
+}
+
 impl Planner<'_> {
+    /// Why a launch cannot have its address: somebody who is not ours has it.
+    pub(super) fn port_held(&self, launch: &Launch) -> Option<BlockReason> {
+        let strangers = self.observed.host.strangers.known()?;
+        let stranger = strangers.iter().find(|it| keeps_out(&it.at, launch))?;
+        Some(held(launch, stranger.who.clone()))
+    }
+
     /// Puts each start after what frees its address. Restarts that wait for each other in a circle
     /// are split: first all of them stop, then each starts.
     pub(super) fn order_by_ports(&mut self, holders: &Holders<'_>) {

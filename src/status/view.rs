@@ -101,7 +101,7 @@ impl<'a> View<'a> {
             gpu_memory_bytes: vitals.gpu.filter(|_| believed),
             restarts: server
                 .map(|server| server.restarts)
-                .or_else(|| supervisor.map(|supervisor| supervisor.restarts))
+                .or_else(|| memory.map(|memory| memory.restarts))
                 .unwrap_or_default(),
             last_exit: vitals
                 .last_exit

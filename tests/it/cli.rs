@@ -8,6 +8,7 @@ mod binary_register;
 mod binary_verify;
 mod callers;
 mod config;
+mod consent;
 mod disk_full;
 mod down;
 mod drain;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::facts::{self, Located};
+use super::listeners;
 use super::{Local, failed_of, read_record, read_state, settled};
 use crate::desired::{Desired, WantedInstance};
 use crate::durable;
@@ -18,10 +19,10 @@ use crate::install;
 use crate::instance::folder::{self, InstanceFolder};
 use crate::instance::record::{Record, RolledBack};
 use crate::instance::state::{self, ExitRecord, Phase, State};
-use crate::instance::{BinaryId, InstanceName, Launch, identity, is_socket, listener};
+use crate::instance::{BinaryId, InstanceName, Launch, identity};
 use crate::observed::{
-    Comparison, HostFacts, Memory, Observed, ObservedInstance, ObservedServer, Revision, Seen,
-    Supervisor, Unseen, Verdict,
+    Comparison, GaveUp, HostFacts, Memory, Observed, ObservedInstance, ObservedServer, Revision,
+    Seen, Supervisor, Unseen, Verdict,
 };
 use crate::registry::Registry;
 
@@ -62,14 +63,14 @@ impl Local {
             show(&name, &sight);
             instances.insert(name, sight.observed(located, at, boot));
         }
-        let ports = ports(desired, &instances, &pids);
         let abilities = self.known_abilities(desired, known, &instances);
+        let strangers = listeners::strangers(&self.root, desired, &instances, &pids);
         Observed {
             at,
             host: HostFacts {
                 free_disk: self.free_disk(),
                 boot,
-                ports,
+                strangers,
             },
             binaries: match &registry {
                 Ok(registry) => Seen::Known(self.binaries(registry)),
@@ -109,41 +110,6 @@ impl Local {
             Ok(free) => Seen::Known(free),
             Err(error) => Seen::Unknown(Unseen(format!("cannot ask for free space: {error}"))),
         }
-    }
-}
-
-/// Who listens on the ports that something is to be started on. Our own servers are left out: what
-/// they hold stands in their launches.
-fn ports(
-    desired: &Desired,
-    instances: &BTreeMap<InstanceName, ObservedInstance>,
-    ours: &BTreeSet<u32>,
-) -> Seen<BTreeMap<u16, String>> {
-    let mut wanted = BTreeSet::new();
-    for (name, instance) in &desired.instances {
-        let WantedInstance::Resolved(instance) = instance else {
-            continue;
-        };
-        let holds = instances
-            .get(name)
-            .and_then(|seen| seen.server.known()?.as_ref())
-            .is_some_and(|server| server.launch.launch.port == instance.launch.port);
-        if instance.enabled && !holds && !is_socket(&instance.launch.host) {
-            wanted.insert(instance.launch.port);
-        }
-    }
-    if wanted.is_empty() {
-        return Seen::Known(BTreeMap::new());
-    }
-    match listener::holders(&wanted) {
-        Ok(holders) => Seen::Known(
-            holders
-                .into_iter()
-                .filter(|(_, holder)| holder.pid.is_none_or(|pid| !ours.contains(&pid)))
-                .map(|(port, holder)| (port, holder.to_string()))
-                .collect(),
-        ),
-        Err(error) => Seen::Unknown(Unseen(format!("cannot list listeners: {error}"))),
     }
 }
 
@@ -395,7 +361,11 @@ fn memory(
         Phase::GaveUp { failure }
             if Some(state.supervisor.boot) == boot && pardoned != Some(state.assignment) =>
         {
-            Some(failure.reason.clone())
+            Some(if state.supervision.restart_policy.enabled {
+                GaveUp::TooOften(failure.reason.clone())
+            } else {
+                GaveUp::ByPolicy(failure.reason.clone())
+            })
         }
         _ => None,
     });
@@ -407,6 +377,7 @@ fn memory(
         last_exit: exit.map(|exit| (exit.exit, exit.at)),
         ended_on_request: exit.is_some_and(|exit| exit.asked),
         gave_up,
+        restarts: state.map_or(0, |state| state.restarts.total),
         last_load: record.last_load,
         last_build: record
             .wanted

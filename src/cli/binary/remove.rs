@@ -105,6 +105,7 @@ pub(crate) fn run(global: &Global, args: &RemoveArgs, ui: &Ui) -> Result<u8, Fai
         seconds: began.elapsed().as_secs_f64(),
         verb: "binary remove".to_owned(),
         succeeded: failures.is_empty(),
+        interrupted: false,
         steps,
     };
     history::append(&root, &entry)?;

@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Socket;
+use camino::Utf8Path;
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+use super::{Holder, Socket, holder};
 
 /// The state of a socket that listens, as `/proc/net/tcp` writes it.
 const LISTEN: &str = "0A";
@@ -95,6 +100,25 @@ pub(super) fn owners(inodes: &BTreeSet<u64>) -> io::Result<BTreeMap<u64, u32>> {
         }
     }
     Ok(owners)
+}
+
+/// The process that listens at a Unix socket, where somebody does; whom the kernel names the peer of
+/// a connection is the one that began to listen (unix(7), `SO_PEERCRED`).
+pub(super) fn listens_at(path: &Utf8Path) -> Option<Holder> {
+    let address = SocketAddrUnix::new(path.as_str()).ok()?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
+    match connect(&socket, &address) {
+        Ok(()) => {
+            let peer = socket_peercred(&socket).ok();
+            Some(holder(
+                peer.map(|peer| peer.pid.as_raw_pid().cast_unsigned()),
+            ))
+        }
+        // Its queue is full, so somebody listens.
+        Err(Errno::AGAIN) => Some(Holder::default()),
+        Err(_) => None,
+    }
 }
 
 pub(super) fn program_name(pid: u32) -> Option<String> {

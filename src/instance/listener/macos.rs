@@ -8,7 +8,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::time::Duration;
 
-use super::{Socket, socket};
+use camino::Utf8Path;
+
+use super::{Holder, Socket, socket};
 use crate::instance::identity::{self, descriptor_info, descriptors};
 
 /// The flavour of `proc_pidfdinfo` that tells of an open socket (`PROC_PIDFDSOCKETINFO`).
@@ -54,6 +56,12 @@ fn unseen(port: u16) -> Option<Socket> {
         port,
         inode: 0,
     })
+}
+
+/// Whether somebody listens at a Unix socket; who it is is not asked.
+pub(super) fn listens_at(path: &Utf8Path) -> Option<Holder> {
+    let connected = std::os::unix::net::UnixStream::connect(path);
+    connected.is_ok().then(Holder::default)
 }
 
 /// The listening sockets a process has open. An error where it is not ours or gone.

@@ -40,6 +40,8 @@ pub enum HoldReason {
     },
     /// It ended too often.
     GaveUp(String),
+    /// It ended, and its policy restarts it never.
+    NotRestarted(String),
     /// The wanted launch has failed and is not tried again.
     FailedInputs {
         /// The build that failed.
@@ -97,6 +99,7 @@ impl HoldReason {
     pub const fn is_failure(&self) -> bool {
         match self {
             Self::GaveUp(_)
+            | Self::NotRestarted(_)
             | Self::FailedInputs { .. }
             | Self::BackingOff { .. }
             | Self::TooManyRemovals { .. }
@@ -120,6 +123,7 @@ impl HoldReason {
             Self::Starting { .. } => "starting",
             Self::BackingOff { .. } => "backing_off",
             Self::GaveUp(_) => "gave_up",
+            Self::NotRestarted(_) => "not_restarted",
             Self::FailedInputs { .. } => "failed_inputs",
             Self::PutDown { .. } => "put_down",
             Self::RolledBack { .. } => "rolled_back",
@@ -160,6 +164,9 @@ impl Hold {
             HoldReason::GaveUp(why) => {
                 format!("gave up: {why}; change it or `llama-orch retry {name}`")
             }
+            HoldReason::NotRestarted(why) => format!(
+                "{why}; `restart_policy.enabled` is false, `llama-orch up {name}` or `apply` starts it"
+            ),
             HoldReason::FailedInputs {
                 build,
                 failure,
@@ -255,6 +262,13 @@ pub enum BlockReason {
         /// Who, for people.
         by: String,
     },
+    /// Someone else listens at its Unix socket.
+    SocketHeld {
+        /// The path of the socket.
+        socket: String,
+        /// Who, for people.
+        by: String,
+    },
     /// Files or variables it needs are not there.
     Missing(Vec<String>),
     /// Its pin could not be resolved.
@@ -277,6 +291,7 @@ impl BlockReason {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::PortHeld { .. } => "port_held",
+            Self::SocketHeld { .. } => "socket_held",
             Self::Missing(_) => "missing",
             Self::Unresolved(_) => "unresolved",
             Self::NoSpace { .. } => "no_space",
@@ -290,6 +305,7 @@ impl BlockReason {
         match self {
             Self::Unresolved(why) => why.hint(),
             Self::PortHeld { .. }
+            | Self::SocketHeld { .. }
             | Self::Missing(_)
             | Self::NoSpace { .. }
             | Self::NotInstallable(_)
@@ -302,6 +318,7 @@ impl fmt::Display for BlockReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PortHeld { port, by } => write!(f, "port {port} is held by {by}"),
+            Self::SocketHeld { socket, by } => write!(f, "socket `{socket}` is held by {by}"),
             Self::Missing(what) => f.write_str(&what.join("; ")),
             Self::Unresolved(why) => why.fmt(f),
             Self::NoSpace { needs, free } => {

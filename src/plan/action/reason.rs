@@ -27,6 +27,8 @@ pub enum Reason {
     NotRunning,
     /// Its server ended by itself and nobody starts it again.
     Crashed(Exit),
+    /// Its server ended, its policy restarts it never, and a person asks for it now.
+    NotRestarted(String),
     /// What runs differs from what is wanted.
     Drift {
         /// In what.
@@ -80,6 +82,10 @@ impl fmt::Display for Reason {
             } => write!(f, "damaged: {why}"),
             Self::NotRunning => f.write_str("not running"),
             Self::Crashed(exit) => write!(f, "not running: it {exit}"),
+            Self::NotRestarted(why) => write!(
+                f,
+                "not running: it {why}; `restart_policy.enabled` is false, `apply` starts it"
+            ),
             Self::Drift { changes, last_load } => {
                 f.write_str(&summary(changes))?;
                 write_downtime(f, *last_load)
@@ -178,6 +184,7 @@ impl Reason {
             | Self::Damaged { .. }
             | Self::NotRunning
             | Self::Crashed(_)
+            | Self::NotRestarted(_)
             | Self::Settings(_)
             | Self::Unsupervised
             | Self::FallsBack(_)
@@ -196,6 +203,7 @@ impl Reason {
             Self::Damaged { .. } => "damaged",
             Self::NotRunning => "not_running",
             Self::Crashed(_) => "crashed",
+            Self::NotRestarted(_) => "not_restarted",
             Self::Drift { .. } => "drift",
             Self::RolledBack { .. } => "rolled_back",
             Self::Settings(_) => "settings",

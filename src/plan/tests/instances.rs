@@ -8,7 +8,7 @@ use super::world::{SECOND, World, on, unseen};
 use crate::desired::Unanswered;
 use crate::instance::state::{Exit, Health};
 use crate::manifest::OnFailure;
-use crate::observed::{Comparison, Seen};
+use crate::observed::{Comparison, GaveUp, ListensAt, Seen};
 use crate::plan::action::{Action, PlannedLaunch};
 
 #[test]
@@ -170,7 +170,7 @@ fn what_gave_up_stays_down_until_somebody_changes_something() {
     let gave_up = World::new()
         .crashed("chat", on("b1"))
         .memory("chat", |memory| {
-            memory.gave_up = Some("exited with code 137".to_owned());
+            memory.gave_up = Some(GaveUp::TooOften("exited with code 137".to_owned()));
         });
     let same = gave_up.clone().wants("chat", on("b1"));
     assert_snapshot!(same.shown(), @r#"
@@ -187,6 +187,93 @@ fn what_gave_up_stays_down_until_somebody_changes_something() {
       . unused   b1 vulkan-x64           61.0 MiB; `apply --prune` removes it
 
     Plan: 1 to install, 1 to start.
+    "#);
+}
+
+#[test]
+fn what_its_policy_never_restarts_is_started_by_a_person_alone() {
+    let ended = World::new()
+        .crashed("chat", on("b1"))
+        .memory("chat", |memory| {
+            memory.gave_up = Some(GaveUp::ByPolicy("exited with code 0".to_owned()));
+        })
+        .wants("chat", on("b1"))
+        .wanted("chat", |wanted| {
+            wanted.supervision.restart_policy.enabled = false;
+        });
+    assert_snapshot!(ended.shown(), @r#"
+      ! hold     chat                    exited with code 0; `restart_policy.enabled` is false, `llama-orch up chat` or `apply` starts it
+
+    Plan: nothing to do; 1 held.
+    "#);
+    assert!(ended.plan().needs_attention());
+    ended.clone().assert_settles();
+    let asked = ended.clone().desired(|desired| desired.attended = true);
+    assert_snapshot!(asked.shown(), @r#"
+      + start    chat                    not running: it exited with code 0; `restart_policy.enabled` is false, `apply` starts it
+
+    Plan: 1 to start.
+    "#);
+    asked.assert_settles();
+    // A policy that restarts it by now is a reason of its own.
+    let changed = ended.wanted("chat", |wanted| {
+        wanted.supervision.restart_policy.enabled = true;
+    });
+    assert_snapshot!(changed.shown(), @r#"
+      + start    chat                    not running: it was ended by SIGKILL
+
+    Plan: 1 to start.
+    "#);
+    changed.assert_settles();
+}
+
+#[test]
+fn a_person_starts_what_was_proven_where_neither_runs_and_nothing_is_restarted() {
+    let ended = World::new()
+        .crashed("chat", on("b1"))
+        .proven("chat", on("b1"))
+        .memory("chat", |memory| {
+            memory.gave_up = Some(GaveUp::ByPolicy("exited with code 0".to_owned()));
+        })
+        .installed("b2")
+        .failed("chat", on("b2"))
+        .wants("chat", on("b2"))
+        .wanted("chat", |wanted| {
+            wanted.supervision.restart_policy.enabled = false;
+        });
+    assert!(!ended.plan().has_changes());
+    let asked = ended.desired(|desired| desired.attended = true);
+    assert_snapshot!(asked.shown(), @r#"
+      + start    chat                    from its last proven launch, since the wanted one exited with code 1
+      ! hold     chat                    b2 failed 2 h ago: exited with code 1; change it or `llama-orch retry chat`
+
+    Plan: 1 to start; 1 held.
+    "#);
+    asked.assert_settles();
+}
+
+#[test]
+fn a_supervisor_of_the_version_before_is_told_only_what_it_knows() {
+    let world = World::new()
+        .runs("chat", on("b1"))
+        .see("chat", |seen| {
+            let Seen::Known(Some(supervisor)) = &mut seen.supervisor else {
+                panic!("no supervisor");
+            };
+            supervisor.protocol = 1;
+        })
+        .wants("chat", on("b1"))
+        .wanted("chat", |wanted| {
+            wanted.supervision.drain = Some(SECOND);
+        });
+    assert_snapshot!(world.shown(), @r#"
+    Nothing to do: everything is as orchestrator.yaml says.
+    "#);
+    let both = world.wanted("chat", |wanted| wanted.supervision.stop_timeout = SECOND);
+    assert_snapshot!(both.shown(), @r#"
+      ~ update   chat                    stop_timeout (no restart)
+
+    Plan: 1 to update.
     "#);
 }
 
@@ -514,6 +601,45 @@ fn a_stranger_on_the_port_is_named() {
     Plan: 1 to install; 1 blocked.
     "#);
     world.assert_settles();
+}
+
+#[test]
+fn a_stranger_is_in_the_way_of_its_own_address_alone() {
+    let blocked = |host: &str, at: ListensAt| {
+        let world = World::new()
+            .wants("ocr", on("b1").at_host(host).at(8075))
+            .stranger(at, "`python3` (pid 4121)");
+        world.plan().blockers().first().map(|it| it.why.to_string())
+    };
+    let table = [
+        ("127.0.0.1", "10.0.0.5", false),
+        ("127.0.0.1", "127.0.0.1", true),
+        ("127.0.0.1", "0.0.0.0", true),
+        ("127.0.0.1", "::", true),
+        ("127.0.0.1", "::1", false),
+        ("127.0.0.1", "::ffff:127.0.0.1", true),
+        ("0.0.0.0", "10.0.0.5", true),
+        ("0.0.0.0", "fd00::5", false),
+        ("::", "10.0.0.5", true),
+        ("::1", "0.0.0.0", false),
+        ("localhost", "127.0.0.1", true),
+        ("localhost", "10.0.0.5", false),
+        ("gpu.example", "10.0.0.5", true),
+        ("127.0.0.1,10.0.0.5", "10.0.0.5", true),
+    ];
+    for (ours, theirs, expected) in table {
+        let at = theirs.parse().expect("an address");
+        let why = blocked(ours, ListensAt::Port(at, 8075));
+        assert_eq!(why.is_some(), expected, "{ours} beside {theirs}: {why:?}");
+        assert_eq!(blocked(ours, ListensAt::Port(at, 8076)), None);
+    }
+    let at = |path: &str| ListensAt::Socket(path.to_owned());
+    assert_eq!(
+        blocked("run/x.sock", at("run/x.sock")).as_deref(),
+        Some("socket `run/x.sock` is held by `python3` (pid 4121)")
+    );
+    assert_eq!(blocked("run/x.sock", at("run/y.sock")), None);
+    assert_eq!(blocked("127.0.0.1", at("run/x.sock")), None);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 
 use super::world::{World, id, name, on, unseen};
 use crate::desired::{Unanswered, WantedInstance};
-use crate::observed::{Comparison, ObservedInstance, Seen};
+use crate::observed::{Comparison, GaveUp, ObservedInstance, Seen};
 use crate::plan::Plan;
 use crate::plan::action::{Action, Needs, Reason, Subject};
 
@@ -192,7 +192,7 @@ fn live(world: World, who: &str, past: &Past, port: u16) -> World {
         Life::Stopped => world.stopped(who, launch),
         Life::Crashed => world.crashed(who, launch),
         Life::GaveUp => world.crashed(who, launch).memory(who, |memory| {
-            memory.gave_up = Some("exited with code 1".to_owned());
+            memory.gave_up = Some(GaveUp::TooOften("exited with code 1".to_owned()));
         }),
     };
     let mut world = world.memory(who, |memory| memory.protected = past.protected);

@@ -76,7 +76,7 @@ fn what_does_not_run_is_started_from_what_it_was_rolled_back_to() {
         .wants("chat", on("b2"))
         .rolled_back("chat", on("b1"), &on("b2"));
     assert_snapshot!(world.shown(), @r#"
-      + start    chat                    not running: it was ended by signal 9
+      + start    chat                    not running: it was ended by SIGKILL
       ! hold     chat                    rolled back to b1 2 h ago: it is slow; change it or `llama-orch retry chat` to go on with b2
 
     Plan: 1 to start; 1 held.

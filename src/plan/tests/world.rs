@@ -18,8 +18,8 @@ use crate::instance::state::{Exit, Health, PROTOCOL};
 use crate::instance::{BinaryId, InstanceName, Launch, LaunchInputs, Supervision};
 use crate::manifest::OnFailure;
 use crate::observed::{
-    Comparison, Observed, ObservedBinary, ObservedInstance, ObservedServer, Revision, Seen,
-    Supervisor, Unseen, Verdict,
+    Comparison, ListensAt, Observed, ObservedBinary, ObservedInstance, ObservedServer, Revision,
+    Seen, Stranger, Supervisor, Unseen, Verdict,
 };
 use crate::plan::action::{Action, PlannedLaunch, Start};
 use crate::plan::ports::overlap;
@@ -107,7 +107,7 @@ impl std::fmt::Debug for World {
         writeln!(
             f,
             "bad: {:?}, ports: {:?}",
-            self.bad, self.observed.host.ports
+            self.bad, self.observed.host.strangers
         )?;
         for (name, wanted) in &self.desired.instances {
             match wanted {
@@ -338,11 +338,18 @@ impl World {
     }
 
     pub(super) fn stranger_at(self, port: u16, who: &str) -> Self {
+        self.stranger(ListensAt::Port([0, 0, 0, 0].into(), port), who)
+    }
+
+    pub(super) fn stranger(self, at: ListensAt, who: &str) -> Self {
         self.observed(|observed| {
-            let Seen::Known(ports) = &mut observed.host.ports else {
+            let Seen::Known(strangers) = &mut observed.host.strangers else {
                 panic!("the ports are not seen");
             };
-            ports.insert(port, who.to_owned());
+            strangers.push(Stranger {
+                at,
+                who: who.to_owned(),
+            });
         })
     }
 

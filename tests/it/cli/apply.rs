@@ -1,6 +1,7 @@
 //! `apply`: the first time, the second time, and what it does not do without being asked.
 
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 
 use insta::assert_snapshot;
 
@@ -267,6 +268,31 @@ fn a_port_that_is_held_names_who_holds_it() {
     See `llama-orch status`.
     ");
     assert_eq!(sandbox.servers(), [sandbox.wait_running("embed")]);
+}
+
+#[test]
+fn a_stranger_at_another_address_is_in_nobodys_way() {
+    let mut sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    let _stranger = TcpListener::bind(("127.0.0.2", sandbox.port("chat"))).expect("free");
+    sandbox.run(&["apply"]).assert_code(0);
+    sandbox.wait_running("chat");
+}
+
+#[test]
+fn a_socket_that_somebody_listens_at_is_named_and_a_stale_one_is_not() {
+    let mut sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    let port = format!("{{ port: {}", sandbox.port("chat"));
+    sandbox.edit(&port, &port.replace("{ ", "{ host: chat.sock, "));
+    let stranger = UnixListener::bind(sandbox.path("chat.sock")).expect("free");
+    let me = format!("(pid {})", std::process::id());
+    sandbox
+        .run(&["plan"])
+        .assert_code(1)
+        .assert_says("socket `chat.sock` is held by")
+        .assert_says(&me);
+    drop(stranger);
+    assert!(sandbox.path("chat.sock").exists(), "nobody removed it");
+    sandbox.run(&["plan"]).assert_code(0);
 }
 
 #[test]

@@ -143,3 +143,51 @@ fn a_new_build_that_was_taken_over_is_still_rolled_back() {
     });
     sandbox.wait_running("chat");
 }
+
+#[test]
+fn what_is_never_restarted_waits_for_a_person() {
+    let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    sandbox.edit(
+        "instances:",
+        "  restart_policy: { enabled: false }\ninstances:",
+    );
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    for verb in [["apply", "--quiet"], ["up", "chat"]] {
+        kill(sandbox.pid("chat"));
+        sandbox.wait("its supervisor is gone", || {
+            sandbox.supervisors().is_empty()
+        });
+        if verb[0] == "apply" {
+            let plan = sandbox.run(&["plan"]);
+            plan.assert_says("`restart_policy.enabled` is false, `apply` starts it");
+        }
+        sandbox.run(&verb).assert_code(0);
+        sandbox.wait_running("chat");
+    }
+}
+
+#[test]
+fn what_gave_up_does_not_forget_how_often_it_was_tried() {
+    let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    sandbox.edit("min_healthy: 0", "min_healthy: 0, prove_after: 0");
+    sandbox.edit(
+        "instances:",
+        "  restart_policy: { max_retries: 1, initial_delay: 10ms }\ninstances:",
+    );
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    sandbox.wait("it is proven", || {
+        sandbox.state("chat").is_some_and(|state| state.proven)
+    });
+    let first = sandbox.pid("chat");
+    // From here on it does not start any more.
+    let build = sandbox.build_folder(1001);
+    std::fs::write(build.join("standin-faults"), "--standin-exit 1\n").expect("written");
+    kill(first);
+    sandbox.wait("its supervisor is gone", || {
+        sandbox.supervisors().is_empty()
+    });
+    let status = sandbox.run(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    assert_eq!(status["instances"][0]["state"], "gave_up");
+    assert_eq!(status["instances"][0]["restarts"], 1);
+}

@@ -121,6 +121,7 @@ impl Story {
                 assert!(left.is_some(), "nobody was there: {line}");
             }
             ["crash", name] => self.machine.world().crash(&is(name)),
+            ["exit", name] => self.machine.world().exit(&is(name)),
             ["lose", "supervisor", name] => self.machine.world().lose_supervisor(&is(name)),
             ["reboot"] => self.machine.world().reboot(),
             ["advance", time] => {
@@ -216,6 +217,7 @@ impl Story {
                     offline: false,
                     allow_empty: words.contains(&"allow-empty"),
                     prune: words.contains(&"prune"),
+                    attended: !words.contains(&"unattended"),
                 },
             };
             match resolve(&known) {

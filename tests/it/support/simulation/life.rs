@@ -157,6 +157,12 @@ impl World {
         self.fall(name, Exit::Signal(11));
     }
 
+    /// A server ends by itself, and nothing is wrong.
+    pub(crate) fn exit(&mut self, name: &InstanceName) {
+        assert!(self.work(name).server.is_some(), "{name} has no server");
+        self.fall(name, Exit::Code(0));
+    }
+
     /// A supervisor is killed, and its server lives on.
     pub(crate) fn lose_supervisor(&mut self, name: &InstanceName) {
         let work = self.work(name);

@@ -8,8 +8,8 @@ use llama_orch::instance::record::{FileFact, RecordedLaunch};
 use llama_orch::instance::state::{Health, PROTOCOL};
 use llama_orch::instance::{InstanceName, Launch};
 use llama_orch::observed::{
-    Comparison, HostFacts, Memory, Observed, ObservedInstance, ObservedServer, Seen, Supervisor,
-    Verdict,
+    Comparison, GaveUp, HostFacts, ListensAt, Memory, Observed, ObservedInstance, ObservedServer,
+    Seen, Stranger, Supervisor, Verdict,
 };
 
 use super::life::{Phase, Work};
@@ -33,7 +33,7 @@ impl World {
             abilities: BTreeMap::new(),
             at: self.now,
             host: HostFacts {
-                ports: Seen::Known(self.strangers.clone()),
+                strangers: Seen::Known(self.strangers.iter().map(stranger).collect()),
                 ..HostFacts::default()
             },
             binaries: Seen::Known(self.binaries.clone()),
@@ -132,7 +132,12 @@ impl World {
             Phase::GaveUp(failure)
                 if work.boot == self.boot && pardoned != Some(work.assignment) =>
             {
-                Some(failure.reason.clone())
+                let why = failure.reason.clone();
+                Some(if work.supervision.restart_policy.enabled {
+                    GaveUp::TooOften(why)
+                } else {
+                    GaveUp::ByPolicy(why)
+                })
             }
             _ => None,
         });
@@ -144,10 +149,18 @@ impl World {
             last_exit: exit.map(|exit| (exit.exit, exit.at)),
             ended_on_request: exit.is_some_and(|exit| exit.asked),
             gave_up,
+            restarts: work.map_or(0, |work| work.restarts.total),
             last_load: record.last_load,
             last_build: record.wanted.map(|wanted| wanted.launch.launch.build),
             proven: record.proven,
         }
+    }
+}
+
+fn stranger((port, who): (&u16, &String)) -> Stranger {
+    Stranger {
+        at: ListensAt::Port([127, 0, 0, 1].into(), *port),
+        who: who.clone(),
     }
 }
 
