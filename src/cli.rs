@@ -8,6 +8,7 @@
 mod apply;
 mod binary;
 mod config;
+mod describe;
 mod diagnostic;
 mod down;
 mod health;
@@ -94,6 +95,8 @@ enum Command {
     /// Show every instance: state, build, address
     #[command(visible_alias = "ps")]
     Status(status::StatusArgs),
+    /// Show everything about one instance
+    Describe(describe::DescribeArgs),
     /// Ask servers how they are, right now
     Health(health::HealthArgs),
     /// Start instances that were put down
@@ -258,6 +261,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Plan(args) => plan::run(&cli.global, args, &ui),
         Command::Apply(args) => apply::run(&cli.global, args, &ui),
         Command::Status(args) => status::run(&cli.global, args, &ui),
+        Command::Describe(args) => describe::run(&cli.global, args, &ui),
         Command::Health(args) => health::run(&cli.global, args, &ui),
         Command::Up(args) => up::run(&cli.global, args, &ui),
         Command::Down(args) => down::run(&cli.global, args, &ui),

@@ -52,6 +52,7 @@ pub mod abilities;
 pub mod apply;
 pub mod backend;
 pub mod binaries;
+pub mod describe;
 pub mod desired;
 pub mod durable;
 pub mod health;

@@ -32,7 +32,7 @@ use crate::instance::{
 use crate::release::{BuildName, Digest, ParseError, Tag, VariantRequest, Version};
 
 pub(crate) use check::hosts_overlap;
-pub(crate) use excerpt::is_secret_name;
+pub(crate) use excerpt::{is_secret_name, without_tokens};
 pub(crate) use mistake::Collector;
 pub use mistake::{Mistake, Mistakes};
 pub use show::show;

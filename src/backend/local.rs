@@ -11,6 +11,7 @@
 mod abilities;
 mod builds;
 mod checkup;
+mod closeup;
 mod drain;
 mod facts;
 mod listeners;
@@ -23,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+pub use closeup::CloseUp;
 pub use survey::Survey;
 use tokio::sync::Semaphore;
 use uuid::Uuid;

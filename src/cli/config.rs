@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use llama_orch::instance::InstanceName;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
-use llama_orch::{binaries, health, history, plan, status};
+use llama_orch::{binaries, describe, health, history, plan, status};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -37,6 +37,8 @@ pub(crate) enum SchemaOf {
     Plan,
     /// status --json
     Status,
+    /// describe --json
+    Describe,
     /// health --json
     Health,
     /// A line of history --json
@@ -88,6 +90,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::Manifest => manifest::schema::schema(),
                 SchemaOf::Plan => plan::json::schema(),
                 SchemaOf::Status => status::schema(),
+                SchemaOf::Describe => describe::schema(),
                 SchemaOf::Health => health::schema(),
                 SchemaOf::History => history::schema(),
                 SchemaOf::BinaryList => binaries::list_schema(),

@@ -9,6 +9,7 @@ mod binary_verify;
 mod callers;
 mod config;
 mod consent;
+mod describe;
 mod disk_full;
 mod down;
 mod drain;

@@ -18,6 +18,8 @@ const CORE: &[&str] = &[
     "observed.rs",
     "plan.rs",
     "plan",
+    "describe.rs",
+    "describe",
     "health.rs",
     "status.rs",
     "status",

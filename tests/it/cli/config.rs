@@ -108,6 +108,10 @@ fn the_committed_schemas_are_the_generated_ones() {
             include_str!("../../../docs/schemas/status.schema.json"),
         ),
         (
+            "describe",
+            include_str!("../../../docs/schemas/describe.schema.json"),
+        ),
+        (
             "health",
             include_str!("../../../docs/schemas/health.schema.json"),
         ),
