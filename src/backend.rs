@@ -51,7 +51,7 @@ pub enum ActionError {
     #[error("`{0}` was put down meanwhile")]
     PutDown(String),
     /// The new launch did not pass its gate.
-    #[error("{build} {}{}", failure.reason, rolled_back(.build, .runs.as_ref()))]
+    #[error("{build} {}{}", failure.reason, what_runs(.build, .runs.as_ref(), *.left))]
     GateFailed {
         /// The build that failed.
         build: BuildName,
@@ -59,6 +59,8 @@ pub enum ActionError {
         failure: Failure,
         /// The build that runs in its stead, where one does.
         runs: Option<BuildName>,
+        /// Whether its server was left running as it is.
+        left: bool,
     },
     /// Anything else, with its cause and what to do.
     #[error("{what}")]
@@ -75,8 +77,9 @@ pub enum ActionError {
     },
 }
 
-fn rolled_back(failed: &BuildName, runs: Option<&BuildName>) -> String {
+fn what_runs(failed: &BuildName, runs: Option<&BuildName>, left: bool) -> String {
     match runs {
+        None if left => "; it was left running".to_owned(),
         Some(runs) if runs == failed => "; rolled back to the launch before it".to_owned(),
         Some(runs) => format!("; rolled back to {runs}"),
         None => String::new(),

@@ -242,6 +242,8 @@ pub enum Verdict {
     Starting,
     /// Passed.
     Passed,
+    /// Failed, and the server was left as it is.
+    Failed,
 }
 
 /// What is remembered of an instance.

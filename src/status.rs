@@ -135,7 +135,7 @@ pub enum InstanceState {
     BackingOff,
     /// It ended too often.
     GaveUp,
-    /// Its launch failed and nothing runs in its stead.
+    /// Its launch failed, and nothing runs in its stead or it was left running as it is.
     Failed,
     /// It runs and nobody watches it: its supervisor is gone or suspended.
     Unsupervised,

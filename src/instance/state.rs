@@ -124,7 +124,8 @@ pub enum Phase {
         /// Why it ended the last time.
         failure: Failure,
     },
-    /// The gate failed and there is nothing to fall back to.
+    /// The gate failed and there is nothing to fall back to. Where [`State::server`] is known, it was
+    /// left running as it is (`rollout.on_failure: leave`).
     Failed,
     /// The server is being ended.
     Stopping,

@@ -314,7 +314,8 @@ struct Rollout {
     min_healthy: Option<Time>,
     /// How long a launch must stay healthy to be a target for rollback.
     prove_after: Option<Time>,
-    /// What happens when it fails.
+    /// What happens when it fails: what ran before is started again, nothing is, or the server is left
+    /// running as it is, for a person to look at. One that has ended stays down then.
     on_failure: Option<OnFailure>,
     /// How long to wait for open requests before a stop or restart; nothing is waited for without it.
     drain: Option<Time>,

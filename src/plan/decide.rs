@@ -71,6 +71,13 @@ impl Planner<'_> {
         }
         match (server, &seen.comparison) {
             (_, Comparison::Unknown(_)) => self.unseen(name, seen),
+            (Some(server), Comparison::Match)
+                if server.verdict == Verdict::Failed && seen.failed.is_none() =>
+            {
+                let start = self.start_of(name, aim, seen, memory, None);
+                let action = Action::Replace(Box::new(start));
+                self.try_start(name, action, Reason::TriedAgain, seen);
+            }
             (Some(server), Comparison::Match) => {
                 self.mend_supervision(name, instance, seen);
                 self.matching(name, seen, server);
@@ -161,6 +168,13 @@ impl Planner<'_> {
         if server.verdict == Verdict::Starting {
             let for_seconds = Ago::between(server.since, self.observed.at);
             self.hold(name, HoldReason::Starting { for_seconds }, None);
+        } else if let (Verdict::Failed, Some(failed)) = (server.verdict, &seen.failed) {
+            let why = HoldReason::FailedAndLeft {
+                build: failed.build.clone(),
+                failure: failed.failure.clone(),
+                seconds_ago: Ago::between(failed.at, self.observed.at),
+            };
+            self.hold(name, why, None);
         } else if server.health == Health::Unresponsive && !is_unsupervised(seen) {
             // Without a supervisor nobody has asked it lately.
             self.hold(name, HoldReason::Unresponsive, None);

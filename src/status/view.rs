@@ -144,6 +144,7 @@ impl<'a> View<'a> {
             Some(_) if !watched => InstanceState::Unsupervised,
             Some(_) if vitals.server == Pulse::Suspended => InstanceState::Unresponsive,
             Some(server) if server.verdict == Verdict::Starting => InstanceState::Starting,
+            Some(server) if server.verdict == Verdict::Failed => InstanceState::Failed,
             Some(server) if server.health == Health::Unresponsive => InstanceState::Unresponsive,
             Some(_) => InstanceState::Running,
             None => match supervisor {

@@ -462,3 +462,49 @@ fn a_server_that_is_taken_over_while_it_loads_is_judged_by_its_own_part_of_the_l
         Some((33, 33))
     );
 }
+
+#[test]
+fn a_server_that_fails_its_gate_is_left_running_where_the_manifest_says_so() {
+    let sandbox = Sandbox::new();
+    let good = sandbox.build(9001, "");
+    let launch = sandbox.build(9002, "--standin-say left\n--standin-never-ready");
+    let mut settings = quick();
+    settings.gate.start_period = Duration::from_secs(1);
+    settings.prove_after = Duration::from_millis(50);
+    settings.leave_failed = true;
+    sandbox.start_with(&launch, Some(&good), settings);
+
+    let state = sandbox.wait_for("left", |state| state.phase == Phase::Failed);
+    let pid = server_pid(&state);
+    assert!(is_alive(pid));
+    assert_eq!((state.role, state.proven), (Role::Wanted, false));
+    assert_eq!(
+        state.failed.expect("recorded").failure.reason,
+        "was not healthy within 1 s; last answer: 503 Loading model"
+    );
+    sandbox.wait_for("watched", |state| state.health == Health::Unresponsive);
+
+    kill(pid);
+    let state = sandbox.wait_for("down", |state| state.server.is_none());
+    assert_eq!((state.phase, state.restarts.total), (Phase::Failed, 0));
+    let exit = sandbox.exit().expect("written");
+    assert_eq!((exit.exit, exit.within_gate), (Exit::Signal(9), true));
+    eventually(|| sandbox.supervisors().is_empty()).expect("nothing is left to supervise");
+    let log = std::fs::read_to_string(sandbox.folder.server_log()).expect("readable");
+    assert_eq!(log.matches("left").count(), 1, "it stays down");
+}
+
+#[test]
+fn a_server_that_was_left_can_be_ended_and_goes_with_a_new_launch() {
+    let sandbox = Sandbox::new();
+    let launch = sandbox.build(9002, "--standin-never-ready");
+    let mut settings = quick();
+    settings.gate.start_period = Duration::from_secs(1);
+    settings.leave_failed = true;
+    sandbox.start_with(&launch, None, settings.clone());
+    let left = server_pid(&sandbox.wait_for("left", |state| state.phase == Phase::Failed));
+    sandbox.start_with(&sandbox.build(9001, ""), None, settings);
+    sandbox.wait_running();
+    assert!(!is_alive(left));
+    assert_eq!(sandbox.end(), Ended::Exit(Exit::Code(0)));
+}

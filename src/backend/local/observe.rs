@@ -305,6 +305,7 @@ fn server(
     };
     let verdict = match &state.phase {
         Phase::Running => Verdict::Passed,
+        Phase::Failed if state.server.is_some() => Verdict::Failed,
         Phase::TakingOver
         | Phase::Starting { .. }
         | Phase::Stopping

@@ -109,6 +109,7 @@ fn judge(state: &State, supervisor_lives: bool) -> Option<Result<(), ActionError
             build: wanted(),
             failure,
             runs,
+            left: state.phase == Phase::Failed && state.server.is_some(),
         }))
     };
     match (&state.phase, state.role) {

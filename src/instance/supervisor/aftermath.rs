@@ -15,6 +15,10 @@ use crate::kill_point;
 impl Supervisor {
     /// Decides what follows a server that is down: again, the fallback, or the end (`false`).
     pub(super) fn go_on_after(&mut self, failure: Failure, transient: bool) -> bool {
+        if self.state.phase == Phase::Failed {
+            // It had been left as it was.
+            return self.fail();
+        }
         let policy = &self.state.supervision.restart_policy;
         let passed = self.is_trusted();
         if !passed && !transient {
@@ -74,7 +78,7 @@ impl Supervisor {
     }
 
     /// Whether the launch is past its trial: it is not held against it when its server goes down.
-    fn is_trusted(&self) -> bool {
+    pub(super) fn is_trusted(&self) -> bool {
         self.state.proven || self.state.role == Role::Fallback || self.state.load.is_some()
     }
 
@@ -104,7 +108,7 @@ impl Supervisor {
         }
     }
 
-    fn condemn(&mut self, failure: Failure, transient: bool) {
+    pub(super) fn condemn(&mut self, failure: Failure, transient: bool) {
         self.notes.note(format!(
             "{} failed: {}",
             self.state.launch.launch.build, failure.reason

@@ -145,10 +145,13 @@ fn found(folder: &InstanceFolder) -> Result<Option<Holder<'static>>, ClaimError>
 }
 
 fn is_at_work(state: &State) -> bool {
-    matches!(
-        state.phase,
-        Phase::TakingOver | Phase::Starting { .. } | Phase::Running | Phase::BackingOff { .. }
-    )
+    match state.phase {
+        Phase::TakingOver | Phase::Starting { .. } | Phase::Running | Phase::BackingOff { .. } => {
+            true
+        }
+        Phase::Failed => state.server.is_some(),
+        Phase::GaveUp { .. } | Phase::Stopping | Phase::Stopped | Phase::StopFailed { .. } => false,
+    }
 }
 
 /// Why the lock cannot be had.

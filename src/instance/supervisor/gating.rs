@@ -15,7 +15,7 @@ use crate::instance::gate::{self, Finding, GateFacts, Need, Verdict, gpu};
 use crate::instance::listener::{self, Listener};
 use crate::instance::process;
 use crate::instance::record::{Failure, LoadFacts};
-use crate::instance::state::{Health, Phase};
+use crate::instance::state::{Health, Phase, Role};
 use crate::instance::{Liveness, is_socket};
 use crate::kill_point;
 
@@ -32,7 +32,7 @@ struct Clock {
 }
 
 impl Supervisor {
-    /// Takes a server through its gate. `None` when it passed.
+    /// Takes a server through its gate. `None` when it passed, or failed and was left as it is.
     pub(super) fn pass_gate(&mut self) -> io::Result<Option<Fate>> {
         let access = self.access();
         let mut clock = self.clock();
@@ -53,6 +53,10 @@ impl Supervisor {
             let wait = match verdict {
                 Verdict::Passed => {
                     self.passed(&clock, facts.load);
+                    return Ok(None);
+                }
+                Verdict::Failed { reason, transient } if self.leaves(transient) => {
+                    self.leave(reason);
                     return Ok(None);
                 }
                 Verdict::Failed { reason, transient } => {
@@ -78,9 +82,11 @@ impl Supervisor {
         }
     }
 
-    /// Watches over a server that has passed its gate, to its end.
+    /// Watches over a server whose gate is decided, to its end. One that was left although it failed
+    /// is neither proven nor started again.
     pub(super) fn watch(&mut self) -> io::Result<Fate> {
         let access = self.access();
+        let passed = self.state.phase == Phase::Running;
         let mut misses = 0;
         let mut healthy_since =
             (self.state.health == Health::Healthy).then(|| before(self.state.since));
@@ -88,7 +94,7 @@ impl Supervisor {
         loop {
             let settings = &self.state.supervision;
             let next_probe = last_probe + settings.gate.interval.max(FIRST_PAUSE);
-            let unproven = !self.state.proven || self.state.restarts.in_a_row > 0;
+            let unproven = passed && (!self.state.proven || self.state.restarts.in_a_row > 0);
             let proof = healthy_since
                 .filter(|_| unproven)
                 .map(|since| since + settings.prove_after);
@@ -126,7 +132,7 @@ impl Supervisor {
                     if misses < gate.retries.max(1) {
                         continue;
                     }
-                    let restarts = gate.liveness == Liveness::Restart;
+                    let restarts = passed && gate.liveness == Liveness::Restart;
                     if self.state.health != Health::Unresponsive {
                         healthy_since = None;
                         self.say_health(Health::Unresponsive, &format!("does not answer: {why}"));
@@ -185,6 +191,24 @@ impl Supervisor {
         (self.state.phase, self.state.since) = (Phase::Running, Timestamp::now());
         self.save_or_note();
         process::release_code();
+    }
+
+    /// Whether a server that fails its gate alive is left as it is. A launch that is past its trial is
+    /// not, nor is a server whose trouble may pass: it shares a port, or computes on another device.
+    fn leaves(&self, transient: bool) -> bool {
+        self.state.supervision.leave_failed
+            && self.state.role == Role::Wanted
+            && !transient
+            && !self.is_trusted()
+    }
+
+    /// Leaves a server that failed its gate as it is.
+    fn leave(&mut self, reason: String) {
+        let log_tail = self.log_tail();
+        self.notes
+            .note(format!("the gate failed, the server is left: it {reason}"));
+        self.condemn(Failure { reason, log_tail }, false);
+        self.enter(Phase::Failed);
     }
 
     /// Ends a server that failed its gate alive.

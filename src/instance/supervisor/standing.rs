@@ -173,7 +173,7 @@ pub(super) fn write_exit(folder: &InstanceFolder, ending: &Ending<'_>) -> Result
     durable::write_json(&folder.exit(), &record)
 }
 
-/// Whether the server of a state ends before it has passed its gate, should it end now.
+/// Whether the server of a state ends without having passed its gate, should it end now.
 pub(super) fn is_gating(state: &State) -> bool {
-    matches!(state.phase, Phase::Starting { .. })
+    matches!(state.phase, Phase::Starting { .. } | Phase::Failed)
 }

@@ -134,11 +134,6 @@ pub(super) fn read_rollout(fields: &mut Section<'_, '_, '_>) -> (Rollout, Option
         );
     }
     let on_failure = fields.get("on_failure", word(FAILURES)).unwrap_or_default();
-    if on_failure == OnFailure::Leave {
-        let message = "`on_failure: leave` is not available in this version";
-        let hint = "write `on_failure: stop`, and see the last lines of its log";
-        fields.wrong("on_failure", message, hint);
-    }
     let min_healthy = fields.get("min_healthy", duration);
     let prove_after = fields.get("prove_after", duration);
     let rollout = Rollout {

@@ -53,6 +53,15 @@ pub enum HoldReason {
         /// The build that runs in its stead.
         runs: Option<BuildName>,
     },
+    /// What runs is what is wanted, has failed its gate, and was left running as it is.
+    FailedAndLeft {
+        /// Its build.
+        build: BuildName,
+        /// Why it failed.
+        failure: Failure,
+        /// Seconds since.
+        seconds_ago: i64,
+    },
     /// A person put it down.
     PutDown {
         /// Why, where they said so.
@@ -101,6 +110,7 @@ impl HoldReason {
             Self::GaveUp(_)
             | Self::NotRestarted(_)
             | Self::FailedInputs { .. }
+            | Self::FailedAndLeft { .. }
             | Self::BackingOff { .. }
             | Self::TooManyRemovals { .. }
             | Self::WaitsFor(_)
@@ -125,6 +135,7 @@ impl HoldReason {
             Self::GaveUp(_) => "gave_up",
             Self::NotRestarted(_) => "not_restarted",
             Self::FailedInputs { .. } => "failed_inputs",
+            Self::FailedAndLeft { .. } => "failed_and_left",
             Self::PutDown { .. } => "put_down",
             Self::RolledBack { .. } => "rolled_back",
             Self::Protected => "protected",
@@ -173,22 +184,22 @@ impl Hold {
                 seconds_ago,
                 runs,
             } => {
-                let runs = runs
-                    .as_ref()
-                    .map(|runs| {
-                        if runs == build {
-                            "; the launch before it runs".to_owned()
-                        } else {
-                            format!("; {runs} runs")
-                        }
-                    })
-                    .unwrap_or_default();
+                let runs = in_its_stead(build, runs.as_ref());
                 format!(
                     "{build} failed {} ago: {}{runs}; change it or `llama-orch retry {name}`",
                     Ago(*seconds_ago),
                     failure.reason
                 )
             }
+            HoldReason::FailedAndLeft {
+                build,
+                failure,
+                seconds_ago,
+            } => format!(
+                "{build} failed its gate {} ago and was left running: {}; change it or `llama-orch retry {name}`",
+                Ago(*seconds_ago),
+                failure.reason
+            ),
             HoldReason::PutDown { reason: None } => {
                 format!("put down; `llama-orch up {name}` starts it")
             }
@@ -332,6 +343,14 @@ impl fmt::Display for BlockReason {
             Self::NotInstallable(why) => f.write_str(why),
             Self::Misfit(misfit) => misfit.fmt(f),
         }
+    }
+}
+
+fn in_its_stead(failed: &BuildName, runs: Option<&BuildName>) -> String {
+    match runs {
+        Some(runs) if runs == failed => "; the launch before it runs".to_owned(),
+        Some(runs) => format!("; {runs} runs"),
+        None => String::new(),
     }
 }
 

@@ -51,6 +51,8 @@ pub enum Reason {
     Unsupervised,
     /// The wanted launch has failed, and nothing runs in its stead.
     FallsBack(Failure),
+    /// What runs had failed its gate and was left, and that is forgotten.
+    TriedAgain,
     /// It is no longer in the manifest.
     NoLongerWanted,
     /// A person put it down.
@@ -108,6 +110,9 @@ impl fmt::Display for Reason {
                     "from its last proven launch, since the wanted one {}",
                     failure.reason
                 )
+            }
+            Self::TriedAgain => {
+                f.write_str("tried again: it had failed its gate and was left running")
             }
             Self::NoLongerWanted => f.write_str("no longer in orchestrator.yaml"),
             Self::PutDown(None) => f.write_str("put down"),
@@ -188,6 +193,7 @@ impl Reason {
             | Self::Settings(_)
             | Self::Unsupervised
             | Self::FallsBack(_)
+            | Self::TriedAgain
             | Self::NoLongerWanted
             | Self::PutDown(_)
             | Self::Disabled
@@ -209,6 +215,7 @@ impl Reason {
             Self::Settings(_) => "settings",
             Self::Unsupervised => "unsupervised",
             Self::FallsBack(_) => "falls_back",
+            Self::TriedAgain => "tried_again",
             Self::NoLongerWanted => "no_longer_wanted",
             Self::PutDown(_) => "put_down",
             Self::Disabled => "disabled",

@@ -8,7 +8,7 @@ use super::world::{SECOND, World, on, unseen};
 use crate::desired::Unanswered;
 use crate::instance::state::{Exit, Health};
 use crate::manifest::OnFailure;
-use crate::observed::{Comparison, GaveUp, ListensAt, Seen};
+use crate::observed::{Comparison, GaveUp, ListensAt, Seen, Verdict};
 use crate::plan::action::{Action, PlannedLaunch};
 
 #[test]
@@ -385,6 +385,32 @@ fn a_launch_that_failed_is_held_while_the_old_one_runs() {
     "#);
     assert!(world.plan().needs_attention());
     world.assert_settles();
+}
+
+#[test]
+fn a_server_that_failed_its_gate_and_was_left_is_left_until_somebody_wants_it_tried_again() {
+    let left = World::new()
+        .runs("chat", on("b2"))
+        .server("chat", |server| server.verdict = Verdict::Failed)
+        .wants("chat", on("b2"));
+    assert_snapshot!(left.shown(), @r"
+    -/+ restart  chat                    tried again: it had failed its gate and was left running
+
+    Plan: 1 to restart.
+    ");
+    let held = left.failed("chat", on("b2"));
+    assert_snapshot!(held.shown(), @r#"
+      ! hold     chat                    b2 failed its gate 2 h ago and was left running: exited with code 1; change it or `llama-orch retry chat`
+
+    Plan: nothing to do; 1 held.
+    "#);
+    assert!(held.plan().needs_attention());
+    let changed = held.installed("b3").wants("chat", on("b3"));
+    assert_snapshot!(changed.shown(), @r"
+    -/+ restart  chat                    binary b2 -> b3; about 12 s down (last load 11.6 s)
+
+    Plan: 1 to restart.
+    ");
 }
 
 #[test]

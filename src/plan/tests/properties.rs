@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 
 use super::world::{World, id, name, on, unseen};
 use crate::desired::{Unanswered, WantedInstance};
-use crate::observed::{Comparison, GaveUp, ObservedInstance, Seen};
+use crate::observed::{Comparison, GaveUp, ObservedInstance, Seen, Verdict};
 use crate::plan::Plan;
 use crate::plan::action::{Action, Needs, Reason, Subject};
 
@@ -40,6 +40,7 @@ enum Life {
     Stopped,
     Crashed,
     GaveUp,
+    Left,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +99,7 @@ fn past() -> impl Strategy<Value = Past> {
         1 => Just(Life::Stopped),
         1 => Just(Life::Crashed),
         1 => Just(Life::GaveUp),
+        1 => Just(Life::Left),
     ];
     let blind = prop_oneof![
         16 => Just(Blind::Not),
@@ -187,6 +189,9 @@ fn live(world: World, who: &str, past: &Past, port: u16) -> World {
         Life::Never => return world,
         Life::Runs => world.runs(who, launch),
         Life::Starting => world.starting(who, launch),
+        Life::Left => world
+            .runs(who, launch)
+            .server(who, |server| server.verdict = Verdict::Failed),
         Life::Unsupervised => world.runs(who, launch).unsupervised(who),
         Life::BackingOff => world.backing_off(who, launch, 30),
         Life::Stopped => world.stopped(who, launch),
@@ -432,9 +437,12 @@ proptest! {
             fresh.refresh();
             let seen = &fresh.observed.instances[name];
             let put_down = seen.memory.known().is_some_and(|memory| memory.put_down.is_some());
+            let server = seen.server.known().and_then(Option::as_ref);
+            let failed = server.is_some_and(|server| server.verdict == Verdict::Failed);
             if let Some(WantedInstance::Resolved(wanted)) = wanted
                 && wanted.enabled
                 && !put_down
+                && !failed
             {
                 prop_assert!(
                     matches!(&seen.comparison, Comparison::Differs(changes) if !changes.is_empty()),

@@ -105,6 +105,7 @@ impl Work {
                 build: failed.map_or(&launch.build, |failed| &failed.build).clone(),
                 failure: failure.expect("a reason"),
                 runs: runs.then(|| launch.build.clone()),
+                left: false,
             }))
         };
         match (&self.phase, self.role) {
