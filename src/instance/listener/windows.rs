@@ -57,7 +57,9 @@ pub(super) fn inodes_of(pid: u32) -> io::Result<BTreeSet<u64>> {
 #[expect(clippy::unnecessary_wraps, reason = "other systems have to look")]
 pub(super) fn owners(inodes: &BTreeSet<u64>) -> io::Result<BTreeMap<u64, u32>> {
     let owner = |inode: &u64| Some((*inode, u32::try_from(*inode).ok()?));
-    Ok(inodes.iter().filter_map(owner).collect())
+    // Nobody has the id 0: the table does not tell whose it is.
+    let told = inodes.iter().filter(|inode| **inode != 0);
+    Ok(told.filter_map(owner).collect())
 }
 
 pub(super) fn program_name(pid: u32) -> Option<String> {

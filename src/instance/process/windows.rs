@@ -23,7 +23,7 @@ use windows_sys::Win32::Foundation::{
     ERROR_SHARING_VIOLATION, ERROR_TOO_MANY_OPEN_FILES, TRUE,
 };
 use windows_sys::Win32::System::Console::{
-    AttachConsole, CTRL_C_EVENT, GenerateConsoleCtrlEvent, GetConsoleProcessList,
+    AttachConsole, CTRL_C_EVENT, FreeConsole, GenerateConsoleCtrlEvent, GetConsoleProcessList,
     SetConsoleCtrlHandler,
 };
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
@@ -109,7 +109,14 @@ fn resume(pid: u32) -> io::Result<()> {
 /// Starts a process that outlives its caller: with a console of its own that nobody sees, and
 /// outside the job the caller may be in. A job that lets nobody leave keeps it, and may end it with
 /// the caller.
+///
+/// Our standard streams, which a shell has made inheritable, are kept from it and from all that is
+/// started later: whoever reads our output to its end would wait for the end of the server.
 pub(crate) fn spawn_detached(command: &mut Command) -> io::Result<Child> {
+    // One that is not there cannot be handed on either.
+    let _ = set_inherited(&io::stdin(), false);
+    let _ = set_inherited(&io::stdout(), false);
+    let _ = set_inherited(&io::stderr(), false);
     command.creation_flags(CREATE_NO_WINDOW | CREATE_BREAKAWAY_FROM_JOB);
     match command.spawn() {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -146,8 +153,8 @@ pub(super) fn exit_of(status: ExitStatus) -> Exit {
 }
 
 /// Cuts a new process loose from whoever started it: `\` as its folder, and CTRL+C heard by what it
-/// starts and passed over by itself. Handles it was given cannot be listed; this program gives
-/// none. To be called first of all.
+/// starts and passed over by itself. Handles it was given cannot be listed; [`spawn_detached`]
+/// gives none. To be called first of all.
 pub(crate) fn settle_in() -> io::Result<()> {
     std::env::set_current_dir("\\")?;
     let_pass()
@@ -216,8 +223,12 @@ fn join_and_send(arguments: &[OsString]) -> io::Result<()> {
     if server.started() != started {
         return Err(io::ErrorKind::NotFound.into());
     }
-    // SAFETY: nothing but a number is given; this process has no console to leave.
-    done(unsafe { AttachConsole(pid) })?;
+    // SAFETY: nothing but a number is given. Whoever has a console has to leave it first; to have
+    // none is no failure.
+    done(unsafe {
+        FreeConsole();
+        AttachConsole(pid)
+    })?;
     // Only now: joining a console forgets the routines that were set before.
     let_pass()?;
     send()
