@@ -214,5 +214,6 @@ fn running(launch: Launch, at: Timestamp) -> ObservedInstance {
         comparison: Comparison::Match,
         failed: None,
         missing: Vec::new(),
+        model_size: 0,
     }
 }

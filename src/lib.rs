@@ -55,6 +55,7 @@ pub mod binaries;
 pub mod describe;
 pub mod desired;
 pub mod durable;
+pub mod gguf;
 pub mod health;
 pub mod history;
 pub mod install;

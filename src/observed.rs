@@ -82,6 +82,8 @@ pub struct HostFacts {
     pub free_disk: Seen<u64>,
     /// Which boot of the machine this is, where it tells.
     pub boot: Option<Uuid>,
+    /// How much memory there is to give.
+    pub memory: MemoryFacts,
     /// Who listens at the wanted ports and sockets, our own servers left out.
     pub strangers: Seen<Vec<Stranger>>,
 }
@@ -91,9 +93,19 @@ impl Default for HostFacts {
         Self {
             free_disk: Seen::Known(u64::MAX),
             boot: None,
+            memory: MemoryFacts::default(),
             strangers: Seen::Known(Vec::new()),
         }
     }
+}
+
+/// How much memory the machine has to give, as far as it tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryFacts {
+    /// Bytes a new process can have without swapping.
+    pub available: Option<u64>,
+    /// Bytes one may lock (`ulimit -l`); `None` also where nothing limits it.
+    pub lockable: Option<u64>,
 }
 
 /// Somebody who listens on this machine and is not ours.
@@ -152,8 +164,11 @@ pub struct ObservedInstance {
     pub comparison: Comparison,
     /// Whether that launch has failed before, with what it says now.
     pub failed: Option<FailedLaunch>,
-    /// Files and variables that launch needs and that are not there, in words.
+    /// Files and variables that launch needs and that are not there or not what they should be, in
+    /// words.
     pub missing: Vec<String>,
+    /// Bytes of that launch's model and what is loaded with it.
+    pub model_size: u64,
 }
 
 impl ObservedInstance {
@@ -167,6 +182,7 @@ impl ObservedInstance {
             comparison: Comparison::Match,
             failed: None,
             missing: Vec::new(),
+            model_size: 0,
         }
     }
 

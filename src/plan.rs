@@ -31,7 +31,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::desired::{Desired, WantedInstance};
 use crate::instance::{BinaryId, InstanceName};
 use crate::observed::{Observed, ObservedInstance};
-use action::{Action, BlockReason, Blocker, Hold, HoldReason, Step, Subject, Unused};
+use action::{Action, BlockReason, Blocker, Hold, HoldReason, Step, Subject, Unused, Warning};
 use draft::Drafts;
 use installs::Build;
 
@@ -47,6 +47,7 @@ pub struct Plan {
     holds: Vec<Hold>,
     blockers: Vec<Blocker>,
     unused: Vec<Unused>,
+    warnings: Vec<Warning>,
     limits: Limits,
 }
 
@@ -133,6 +134,7 @@ struct Planner<'a> {
     drafts: Drafts,
     holds: Vec<Hold>,
     blockers: Vec<Blocker>,
+    warnings: Vec<Warning>,
     /// What became of each wanted build: there already, a step, or why not.
     builds: BTreeMap<BinaryId, Build>,
 }
@@ -145,6 +147,7 @@ impl<'a> Planner<'a> {
             drafts: Drafts::default(),
             holds: Vec::new(),
             blockers: Vec::new(),
+            warnings: Vec::new(),
             builds: BTreeMap::new(),
         }
     }
@@ -177,8 +180,15 @@ impl<'a> Planner<'a> {
             drafts,
             mut holds,
             mut blockers,
+            mut warnings,
             ..
         } = self;
+        // Steps may have been taken back since.
+        warnings.retain(|warning| {
+            let name = warning.subject.instance();
+            name.is_some_and(|name| drafts.starts().contains_key(name))
+        });
+        warnings.sort_by(|a, b| a.subject.cmp(&b.subject));
         holds.sort_by(|a, b| a.subject.cmp(&b.subject));
         blockers.sort_by(|a, b| a.subject.cmp(&b.subject));
         Plan {
@@ -186,6 +196,7 @@ impl<'a> Planner<'a> {
             holds,
             blockers,
             unused,
+            warnings,
             limits: Limits {
                 max_parallel: desired.rollout.max_parallel.max(1),
                 start_parallel: desired.rollout.start_parallel.max(1),
@@ -228,6 +239,11 @@ impl Plan {
     /// What is wanted and cannot be done.
     pub fn blockers(&self) -> &[Blocker] {
         &self.blockers
+    }
+
+    /// What a person should know before it is carried out.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// Builds that `--prune` would take away.

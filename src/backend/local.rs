@@ -15,6 +15,8 @@ mod closeup;
 mod drain;
 mod facts;
 mod listeners;
+mod memory;
+mod models;
 mod observe;
 mod perform;
 mod survey;

@@ -49,7 +49,7 @@ pub(crate) fn line(line: &Line, width: Option<usize>) -> String {
     let style = match line.rune {
         "+" => GREEN,
         "-" | "x" => RED,
-        "-/+" | "!" => YELLOW,
+        "-/+" | "!" | "?" => YELLOW,
         "~" => CYAN,
         "." => DIM,
         _ => PLAIN,

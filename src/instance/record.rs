@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Change, Fingerprint, Launch, Supervision};
+use super::{Change, FileRole, Fingerprint, Launch, Supervision};
 use crate::release::Digest;
 
 /// The number in `schema` that this version writes.
@@ -148,6 +148,26 @@ impl RecordedLaunch {
             inputs.set(format!("file {path}"), fact.to_value());
         }
         inputs.fingerprint()
+    }
+
+    /// The same hash as it was recorded before the later parts of a split model were.
+    pub fn fingerprint_of_named(&self) -> Fingerprint {
+        let mut named = self.clone();
+        named
+            .facts
+            .retain(|path, _| self.launch.files.contains_key(path));
+        named.fingerprint()
+    }
+
+    /// Bytes of its model and what is loaded with it, all parts together.
+    pub fn model_size(&self) -> u64 {
+        let is_model = |path: &Utf8PathBuf| {
+            // What it does not name itself are the later parts of models.
+            let role = self.launch.files.get(path);
+            role.is_none_or(|role| *role == FileRole::Model)
+        };
+        let models = self.facts.iter().filter(|(path, _)| is_model(path));
+        models.map(|(_, fact)| fact.size).sum()
     }
 
     /// What differs from this launch to `newer`, files included.

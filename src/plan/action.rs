@@ -5,6 +5,7 @@
 mod amount;
 mod hold;
 mod reason;
+mod warning;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub use amount::{Ago, Bytes};
 pub use hold::{BlockReason, Blocker, Hold, HoldReason};
 pub use reason::Reason;
+pub use warning::{Warning, WarningReason};
 
 use crate::desired::WantedBinary;
 use crate::instance::record::RecordedLaunch;

@@ -365,13 +365,9 @@ impl Planner<'_> {
             }
             (None, Some(Build::Step(install))) => {
                 draft.after(*install, Needs::Success);
-                self.drafts.add(draft);
-                return;
+                return self.add_start(draft, seen);
             }
-            (None, Some(Build::Present) | None) => {
-                self.drafts.add(draft);
-                return;
-            }
+            (None, Some(Build::Present) | None) => return self.add_start(draft, seen),
         }
         self.mend(name);
     }

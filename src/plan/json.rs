@@ -25,6 +25,8 @@ pub struct PlanDocument {
     pub holds: Vec<HoldDocument>,
     /// What is wanted and cannot be done.
     pub blockers: Vec<BlockerDocument>,
+    /// What a person should know of what is to be started; it keeps nothing from being done.
+    pub warnings: Vec<WarningDocument>,
     /// Builds that `apply --prune` would take away.
     pub unused: Vec<UnusedDocument>,
 }
@@ -114,6 +116,17 @@ pub struct BlockerDocument {
     pub hint: Option<String>,
 }
 
+/// Something to know of what is to be started.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WarningDocument {
+    /// What it is about.
+    pub subject: SubjectDocument,
+    /// What is to be known, as a stable word.
+    pub reason: String,
+    /// What is to be known, for people.
+    pub text: String,
+}
+
 /// A build nothing uses.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct UnusedDocument {
@@ -184,6 +197,11 @@ impl From<&Plan> for PlanDocument {
             text: blocker.why.to_string(),
             hint: blocker.why.hint(),
         });
+        let warnings = plan.warnings().iter().map(|warning| WarningDocument {
+            subject: (&warning.subject).into(),
+            reason: warning.why.code().to_owned(),
+            text: warning.why.to_string(),
+        });
         let unused = plan.unused().iter().map(|unused| UnusedDocument {
             binary_id: unused.binary.to_string(),
             subject: (&unused.subject).into(),
@@ -196,6 +214,7 @@ impl From<&Plan> for PlanDocument {
             steps: steps.collect(),
             holds: holds.collect(),
             blockers: blockers.collect(),
+            warnings: warnings.collect(),
             unused: unused.collect(),
         }
     }

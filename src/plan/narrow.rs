@@ -35,6 +35,7 @@ impl Plan {
         let installs = |step: &Step| matches!(step.action, Action::Install(_));
         self.holds.retain(|hold| asked(&hold.subject));
         self.blockers.retain(|blocker| asked(&blocker.subject));
+        self.warnings.retain(|warning| asked(&warning.subject));
         self.unused.clear();
         self.keep_steps(|step| asked(&step.action.subject()) || installs(step));
         let needed: BTreeSet<StepId> = self
@@ -124,6 +125,14 @@ impl Plan {
             .filter(|step| !dropped.contains_key(&step.id))
             .collect();
         self.steps = graph::renumber(kept);
+        let starts: BTreeSet<Subject> = self
+            .steps
+            .iter()
+            .filter(|step| matches!(step.action, Action::Start(_) | Action::Replace(_)))
+            .map(|step| step.action.subject())
+            .collect();
+        self.warnings
+            .retain(|warning| starts.contains(&warning.subject));
         self.holds.sort_by(|a, b| a.subject.cmp(&b.subject));
     }
 }

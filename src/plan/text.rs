@@ -34,7 +34,7 @@ impl fmt::Display for Line {
 }
 
 impl Plan {
-    /// Everything the plan says: steps, then holds, blockers and unused builds.
+    /// Everything the plan says: steps, then holds, blockers, warnings and unused builds.
     pub fn lines(&self) -> Vec<Line> {
         let steps = self.steps.iter().map(|step| Line {
             rune: step.action.rune(),
@@ -62,13 +62,24 @@ impl Plan {
             subject: blocker.subject.to_string(),
             detail: blocker.why.to_string(),
         });
+        let warnings = self.warnings.iter().map(|warning| Line {
+            rune: "?",
+            verb: "warning",
+            subject: warning.subject.to_string(),
+            detail: warning.why.to_string(),
+        });
         let unused = self.unused.iter().map(|unused| Line {
             rune: ".",
             verb: "unused",
             subject: unused.subject.to_string(),
             detail: format!("{}; `apply --prune` removes it", Bytes(unused.size)),
         });
-        steps.chain(holds).chain(blockers).chain(unused).collect()
+        steps
+            .chain(holds)
+            .chain(blockers)
+            .chain(warnings)
+            .chain(unused)
+            .collect()
     }
 
     /// How many of each: `Plan: 1 to install, 1 to restart; 1 held.` `None` when there is nothing

@@ -18,6 +18,7 @@ mod forged;
 mod health;
 mod history;
 mod logs;
+mod models;
 mod older;
 mod own;
 mod plan;

@@ -15,6 +15,7 @@ const CORE: &[&str] = &[
     "lock",
     "desired.rs",
     "desired",
+    "gguf.rs",
     "observed.rs",
     "plan.rs",
     "plan",

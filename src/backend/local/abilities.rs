@@ -12,6 +12,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
+use super::observe::rests;
 use super::perform::failed;
 use super::{Local, facts};
 use crate::abilities::{Abilities, Device, DeviceList, Misfit, Options, SCHEMA, Stamp};
@@ -21,7 +22,7 @@ use crate::desired::{Desired, WantedInstance};
 use crate::durable;
 use crate::install::{AskError, Asking};
 use crate::instance::{BinaryId, InstanceName, Launch, identity};
-use crate::observed::{Comparison, ObservedInstance, Seen};
+use crate::observed::ObservedInstance;
 use crate::registry::Registry;
 
 /// How long each answer may take. Listing devices loads a gigabyte of libraries from a cold disk.
@@ -64,9 +65,7 @@ impl Local {
                 continue;
             };
             let id = wanted.launch.binary;
-            let rests = instances.get(name).is_some_and(|seen| {
-                matches!(seen.server, Seen::Known(Some(_))) && seen.comparison == Comparison::Match
-            });
+            let rests = instances.get(name).is_some_and(rests);
             if !wanted.enabled || rests || known.contains_key(&id) {
                 continue;
             }

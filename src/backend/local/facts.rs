@@ -6,6 +6,7 @@ use std::fs::Metadata;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
+use super::models;
 use crate::desired::argv::Salt;
 use crate::instance::record::{FileFact, Record, RecordedLaunch};
 use crate::instance::state::{Phase, State};
@@ -162,6 +163,16 @@ fn find(
             (Ok(metadata), FileRole::Directory) if metadata.is_dir() => {}
             (Ok(metadata), FileRole::Model | FileRole::Content) if metadata.is_file() => {
                 facts.insert(path.clone(), fact(&full, &metadata, *role, salt));
+                if *role == FileRole::Model {
+                    match models::parts(root.path(), path) {
+                        Ok(parts) => facts.extend(parts.into_iter().filter_map(|part| {
+                            let full = root.path().join(&part);
+                            let metadata = std::fs::metadata(&full).ok()?;
+                            Some((part, fact(&full, &metadata, *role, salt)))
+                        })),
+                        Err(why) => missing.push(why),
+                    }
+                }
             }
             (Ok(_), FileRole::Directory) => missing.push(format!("`{path}` is not a folder")),
             (Ok(_), FileRole::Model | FileRole::Content) => {

@@ -11,13 +11,15 @@ use uuid::Uuid;
 
 use super::facts::{self, Located};
 use super::listeners;
+use super::memory;
+use super::models::Models;
 use super::{Local, failed_of, read_record, read_state, settled};
 use crate::desired::{Desired, WantedInstance};
 use crate::durable;
 use crate::history::chain;
 use crate::install;
 use crate::instance::folder::{self, InstanceFolder};
-use crate::instance::record::{Record, RolledBack};
+use crate::instance::record::{FailedLaunch, Record, RecordedLaunch, RolledBack};
 use crate::instance::state::{self, ExitRecord, Phase, State};
 use crate::instance::{BinaryId, InstanceName, Launch, identity};
 use crate::observed::{
@@ -49,6 +51,7 @@ impl Local {
         names.extend(folder::list(self.root.path()).unwrap_or_default());
         let mut instances = BTreeMap::new();
         let mut pids = BTreeSet::new();
+        let mut models = Models::default();
         for name in names {
             let wanted = match desired.instances.get(&name) {
                 Some(WantedInstance::Resolved(wanted)) => Some(wanted.as_ref()),
@@ -61,7 +64,13 @@ impl Local {
             let located = wanted.map(|wanted| self.aim_of(&mut sight, known, &wanted.launch));
             pids.extend(sight.pid());
             show(&name, &sight);
-            instances.insert(name, sight.observed(located, at, boot));
+            let (mut seen, launch) = sight.observed(located, at, boot);
+            if let Some(launch) = launch.filter(|_| !rests(&seen)) {
+                let defects = models.defects(self.root.path(), &launch);
+                seen.missing.extend(defects);
+                seen.model_size = launch.model_size();
+            }
+            instances.insert(name, seen);
         }
         let abilities = self.known_abilities(desired, known, &instances);
         let strangers = listeners::strangers(&self.root, desired, &instances, &pids);
@@ -70,6 +79,7 @@ impl Local {
             host: HostFacts {
                 free_disk: self.free_disk(),
                 boot,
+                memory: memory::look(),
                 strangers,
             },
             binaries: match &registry {
@@ -111,6 +121,11 @@ impl Local {
             Err(error) => Seen::Unknown(Unseen(format!("cannot ask for free space: {error}"))),
         }
     }
+}
+
+/// Whether an instance runs what it is to run, so that nothing is started from what its launch names.
+pub(super) fn rests(seen: &ObservedInstance) -> bool {
+    matches!(seen.server, Seen::Known(Some(_))) && seen.comparison == Comparison::Match
 }
 
 /// What the files and locks of one instance say, as far as they can be read.
@@ -186,12 +201,13 @@ impl Sight {
         Revision::new(text.into_bytes())
     }
 
+    /// What was seen of the instance, and the launch it was compared with.
     fn observed(
         self,
         located: Option<Located>,
         now: Timestamp,
         boot: Option<Uuid>,
-    ) -> ObservedInstance {
+    ) -> (ObservedInstance, Option<RecordedLaunch>) {
         let revision = self.revision();
         let Self {
             record,
@@ -218,12 +234,13 @@ impl Sight {
         let failed = match (&record, &wanted) {
             (Ok(record), Some(wanted)) => {
                 let record = record.clone().unwrap_or_default();
-                let fingerprint = wanted.fingerprint();
+                let is_ours = |failed: &&FailedLaunch| {
+                    failed.fingerprint == wanted.fingerprint()
+                        || failed.fingerprint == wanted.fingerprint_of_named()
+                };
                 let told = state_known.and_then(|state| failed_of(&record, state));
-                told.into_iter()
-                    .chain(&record.failed)
-                    .find(|failed| failed.fingerprint == fingerprint)
-                    .cloned()
+                let mut known = told.into_iter().chain(&record.failed);
+                known.find(is_ours).cloned()
             }
             _ => None,
         };
@@ -231,7 +248,7 @@ impl Sight {
             Err(why) => Seen::Unknown(why.clone()),
             Ok(record) => Seen::Known(memory(record.as_ref(), state_known, exit.as_ref(), boot)),
         };
-        ObservedInstance {
+        let seen = ObservedInstance {
             revision,
             supervisor: supervisor(&supervisor_lives, &state, record.as_ref().ok()),
             server: server(&server_lives, &state),
@@ -239,7 +256,9 @@ impl Sight {
             comparison,
             failed,
             missing,
-        }
+            model_size: 0,
+        };
+        (seen, wanted)
     }
 }
 

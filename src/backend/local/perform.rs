@@ -10,6 +10,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::facts::{self, Located};
+use super::models::Models;
 use super::observe::Sight;
 use super::{Local, lock_instance, read_record, read_state, settled};
 use crate::backend::{ActionError, Progress};
@@ -139,8 +140,11 @@ impl Local {
                     let hint = error.hint();
                     failed(what(), hint)(error)
                 })?;
-                let Located { launch, missing } =
-                    facts::locate(&self.root, &registry, launch, &self.salt);
+                let Located {
+                    launch,
+                    mut missing,
+                } = facts::locate(&self.root, &registry, launch, &self.salt);
+                missing.extend(Models::default().defects(self.root.path(), &launch));
                 if !missing.is_empty() {
                     return Err(failed(what(), None)(missing.join("; ")));
                 }

@@ -9,7 +9,10 @@ use uuid::Uuid;
 use super::world::{World, id, name, on};
 use crate::abilities::{Abilities, Device, DeviceList, Options, SCHEMA, Stamp};
 use crate::instance::Launch;
+use crate::instance::record::FileFact;
+use crate::observed::MemoryFacts;
 use crate::plan::action::Action;
+use crate::release::Variant;
 
 /// A build that knows `--host`, `--port` and some more options, and sees these devices.
 fn knows(world: World, build: &str, devices: &[&str]) -> World {
@@ -112,4 +115,120 @@ fn servers_that_swap_ports_are_checked_before_either_stops() {
     });
     let followed: Vec<_> = followed.collect();
     assert_eq!(followed, [(name("a"), 8072), (name("b"), 8071)]);
+}
+
+const GIB: u64 = 1 << 30;
+
+/// Wants `chat` on a build of this variant, with a model of 22 GiB and 16 GiB of memory free.
+fn heavy(variant: &str, launch: Launch) -> World {
+    let id = launch.binary;
+    World::new()
+        .installed("b1")
+        .wants("chat", launch)
+        .desired(|desired| {
+            let binary = desired.binaries.get_mut(&id).expect("it is wanted");
+            binary.variant = Variant::new(variant);
+        })
+        .see("chat", |seen| seen.model_size = 22 * GIB)
+        .observed(|observed| {
+            observed.host.memory = MemoryFacts {
+                available: Some(16 * GIB),
+                lockable: Some(8 << 20),
+            };
+        })
+}
+
+fn warnings(world: &World) -> Vec<String> {
+    let plan = world.plan();
+    let warnings = plan.warnings().iter();
+    warnings.map(|warning| warning.why.to_string()).collect()
+}
+
+#[test]
+fn a_model_larger_than_the_free_memory_is_warned_of_and_started() {
+    let world = heavy("ubuntu-x64", on("b1"));
+    assert_snapshot!(world.shown(), @r"
+      + start    chat                    not running
+      ? warning  chat                    its model is 22.0 GiB; 16.0 GiB of memory are free
+
+    Plan: 1 to start.
+    ");
+    assert!(!world.plan().needs_attention());
+    // Whoever is not asked for is not warned of.
+    assert!(
+        world
+            .plan()
+            .narrowed(&[name("embed")].into())
+            .warnings()
+            .is_empty()
+    );
+    world.clone().assert_settles();
+    let unknown = world.observed(|observed| observed.host.memory = MemoryFacts::default());
+    assert!(warnings(&unknown).is_empty());
+}
+
+#[test]
+fn what_a_replaced_server_holds_counts_as_free() {
+    let mut old = on("b0").recorded();
+    let fact = |size| FileFact {
+        size,
+        modified: None,
+        content: None,
+    };
+    old.facts.insert("models/old.gguf".into(), fact(10 * GIB));
+    let world = heavy("ubuntu-x64", on("b1")).runs("chat", on("b0"));
+    let world = world.see("chat", |seen| seen.model_size = 22 * GIB);
+    assert_eq!(
+        warnings(&world),
+        ["its model is 22.0 GiB; 16.0 GiB of memory are free"]
+    );
+    let world = world.server("chat", |server| server.launch = old);
+    assert!(warnings(&world).is_empty());
+}
+
+#[test]
+fn a_model_larger_than_its_device_is_warned_of() {
+    let on_gpu = |launch| {
+        knows(
+            heavy("ubuntu-vulkan-x64", launch),
+            "b1",
+            &["Vulkan0", "Vulkan1"],
+        )
+    };
+    assert_eq!(
+        warnings(&on_gpu(on("b1").with("gpu.device", "Vulkan1"))),
+        ["its model is 22.0 GiB; `Vulkan1` has 8.0 GiB in all"]
+    );
+    assert_eq!(
+        warnings(&on_gpu(on("b1"))),
+        ["its model is 22.0 GiB; the devices its build sees have 16.0 GiB in all"]
+    );
+    assert!(warnings(&on_gpu(on("b1").with("gpu.layers", 20))).is_empty());
+    assert!(warnings(&on_gpu(arguments(on("b1"), &["--filler-a", "1", "-cmoe"]))).is_empty());
+    assert_eq!(
+        warnings(&on_gpu(on("b1").with("gpu.layers", 0))),
+        ["its model is 22.0 GiB; 16.0 GiB of memory are free"]
+    );
+}
+
+#[test]
+fn locking_more_than_may_be_locked_is_warned_of() {
+    let world = heavy("ubuntu-vulkan-x64", arguments(on("b1"), &["--mlock"]));
+    assert_eq!(
+        warnings(&world),
+        [
+            "`--mlock` is to keep 22.0 GiB in memory, and `ulimit -l` allows 8.0 MiB; raise `memlock` in /etc/security/limits.conf"
+        ]
+    );
+}
+
+#[test]
+fn a_device_that_was_not_there_a_while_ago_is_warned_of() {
+    let wanted = on("b1").with("gpu.device", "Vulkan2");
+    let world = knows(World::new().installed("b1"), "b1", &["Vulkan0"]).wants("chat", wanted);
+    let later = world.observed(|observed| observed.at += SignedDuration::from_hours(3));
+    assert_eq!(
+        warnings(&later),
+        ["asked 3 h ago: b1 sees no device `Vulkan2` here; it sees Vulkan0"]
+    );
 }

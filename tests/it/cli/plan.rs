@@ -229,6 +229,7 @@ fn the_json_is_the_same_plan_and_fits_the_committed_schema() {
       "steps": [],
       "holds": [],
       "blockers": [],
+      "warnings": [],
       "unused": []
     }
     "#);

@@ -107,6 +107,7 @@ impl World {
             },
             failed,
             missing,
+            model_size: 0,
         }
     }
 
