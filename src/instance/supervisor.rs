@@ -37,6 +37,7 @@ mod program;
 mod standing;
 mod start;
 mod succession;
+mod vacated;
 mod wait;
 
 use std::ffi::OsString;

@@ -1,5 +1,7 @@
 //! What a start must pass, and what follows when it does not.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use llama_orch::instance::record::{ProvenLoad, RecordedLaunch};
@@ -507,4 +509,30 @@ fn a_server_that_was_left_can_be_ended_and_goes_with_a_new_launch() {
     sandbox.wait_running();
     assert!(!is_alive(left));
     assert_eq!(sandbox.end(), Ended::Exit(Exit::Code(0)));
+}
+
+#[test]
+fn a_successor_waits_until_the_driver_has_its_memory_back() {
+    let mut sandbox = Sandbox::new();
+    let listed = sandbox.root.join("on-the-gpu");
+    let driver = sandbox.root.join("tools/nvidia-smi");
+    std::fs::create_dir_all(sandbox.root.join("tools")).expect("created");
+    std::fs::write(&driver, format!("#!/bin/sh\ncat '{listed}'\n")).expect("written");
+    std::fs::set_permissions(&driver, Permissions::from_mode(0o755)).expect("set");
+    let path = std::env::var("PATH").expect("set");
+    sandbox.set("PATH", &format!("{}/tools:{path}", sandbox.root));
+    sandbox.start(&sandbox.build(9001, ""), None);
+    let old = server_pid(&sandbox.wait_running());
+    std::fs::write(&listed, format!("{old}\n1234567\n")).expect("written");
+
+    sandbox.start(&sandbox.build(9002, ""), None);
+    let waits = format!("waits until the GPU memory of process {old} is free");
+    eventually(|| sandbox.notes().contains(&waits)).expect("it waits");
+    assert_eq!(sandbox.servers(), NOBODY);
+    let state = sandbox.state().expect("written");
+    assert_eq!(state.phase, Phase::TakingOver);
+
+    std::fs::write(&listed, "1234567\n").expect("written");
+    sandbox.wait_running();
+    assert!(!sandbox.notes().contains("goes on"));
 }

@@ -15,6 +15,7 @@ use super::notes::{Notes, chain};
 use super::program::Program;
 use super::standing::{self, Ending};
 use super::succession::begin_state;
+use super::vacated::Gone;
 use crate::durable::{self, FileError, FileLock, Place};
 use crate::instance::Supervision;
 use crate::instance::folder::InstanceFolder;
@@ -59,7 +60,7 @@ fn begin(folder: &InstanceFolder, notes: &Notes) -> Result<ExitCode, Box<dyn Err
         Ok(wanted.is_some_and(|wanted| wanted.id == state.assignment))
     };
     // A damaged state is told of before anybody is asked to make room.
-    let _: Option<State> = durable::read_json(&folder.state(), state::SCHEMA)?;
+    let before: Option<State> = durable::read_json(&folder.state(), state::SCHEMA)?;
     let stop_timeout = wanted()?
         .and_then(|record| record.wanted)
         .map_or_else(Supervision::default, |wanted| wanted.supervision)
@@ -98,6 +99,8 @@ fn begin(folder: &InstanceFolder, notes: &Notes) -> Result<ExitCode, Box<dyn Err
         proven_load,
         state,
         server: None,
+        // The supervisor before may end it while we wait for its place.
+        gone: before.as_ref().and_then(Gone::told_by),
         log_offset: 0,
         first_try: None,
         unsaved: false,
@@ -125,6 +128,8 @@ pub(super) struct Supervisor {
     pub(super) proven_load: Option<(RecordedLaunch, LoadFacts)>,
     pub(super) state: State,
     pub(super) server: Option<Process>,
+    /// The server before, as long as it may still hold something.
+    pub(super) gone: Option<Gone>,
     /// Where the log stood when the server was spawned.
     pub(super) log_offset: u64,
     /// When this launch was tried first, for causes that may pass.
@@ -181,6 +186,9 @@ impl Supervisor {
     /// Starts the server if there is none, gates it and watches over it to its end.
     fn serve(&mut self) -> io::Result<Fate> {
         if self.server.is_none() {
+            if !self.wait_vacated()? {
+                return Ok(Fate::Asked);
+            }
             let lock = match process::take_lock_after(&self.folder.server_lock(), self.last_nonce())
             {
                 Ok(lock) => lock,
@@ -265,7 +273,10 @@ impl Supervisor {
 
     /// Notes how the server ended by itself, and why as far as its log tells.
     pub(super) fn ended(&mut self, exit: Exit) -> Fate {
-        self.server = None;
+        self.gone = self
+            .server
+            .take()
+            .map(|process| Gone::of(process.identity(), &self.state));
         let mut log_tail = self.last_lines(LINES_READ);
         let reason = reason::of_exit(exit, &log_tail);
         log_tail.drain(..log_tail.len().saturating_sub(LINES_SHOWN));
@@ -324,6 +335,7 @@ impl Supervisor {
         let Some(mut process) = self.server.take() else {
             return true;
         };
+        self.gone = Some(Gone::of(process.identity(), &self.state));
         let ended = process
             .stop(self.state.supervision.stop_timeout)
             .and_then(|exit| {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::life::Supervisor;
 use super::standing::{self, Ending, Standing};
+use super::vacated::Gone;
 use crate::instance::identity::{self, ProcessIdentity};
 use crate::instance::process::{EndError, Process};
 use crate::instance::record::{Assignment, RecordedLaunch};
@@ -114,6 +115,9 @@ impl Supervisor {
             Standing::Stray(process) => (process.identity().nonce, Some(process)),
             Standing::Leftovers(nonce) => (nonce, None),
         };
+        if let (Some(process), Some(old)) = (&process, &old) {
+            self.gone = Some(Gone::of(process.identity(), old));
+        }
         self.save_or_note();
         kill_point::reached("supervisor.succeeding");
         self.notes.note("ends the server of the launch before");
@@ -140,6 +144,7 @@ impl Supervisor {
     }
 
     fn adopt(&mut self, process: Process, old: State) {
+        self.gone = None;
         self.notes.note(format!(
             "adopts the server, process {}",
             process.identity().pid
