@@ -457,6 +457,7 @@ fn a_server_that_is_taken_over_while_it_loads_is_judged_by_its_own_part_of_the_l
             && state.runs() == launch.fingerprint()
     });
     kill(state.supervisor.pid);
+    eventually(|| !is_alive(state.supervisor.pid)).expect("it was killed");
     sandbox.supervise().expect("the next one starts");
     let state = sandbox.wait_running();
     assert_eq!(

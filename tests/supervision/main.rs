@@ -13,6 +13,7 @@ mod claims;
 mod crashes;
 mod forgeries;
 mod gates;
+mod kinds;
 mod races;
 mod real;
 mod references;

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal};
 use crate::sandbox::{Sandbox, eventually, kill, quick, server_pid};
 
 /// Unpacks the real build below the root, as an install would, and names its program.
-fn real_build(sandbox: &Sandbox) -> Option<Utf8PathBuf> {
+pub(crate) fn real_build(sandbox: &Sandbox) -> Option<Utf8PathBuf> {
     let Ok(folder) = std::env::var("LLAMA_ORCH_REAL_DIR") else {
         let _ = writeln!(std::io::stderr(), "skipped: LLAMA_ORCH_REAL_DIR is not set");
         return None;

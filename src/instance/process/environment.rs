@@ -124,11 +124,15 @@ pub fn api_key(root: &Utf8Path, launch: &Launch) -> Option<String> {
         .ok()?
         .into_string()
         .ok()?;
-    // `--api-key-file` has a key a line, `LLAMA_API_KEY` separates several by commas.
-    let first = text
-        .split(['\n', ','])
-        .map(str::trim)
-        .find(|key| !key.is_empty());
+    // `--api-key-file` has a key a line and comments, `LLAMA_API_KEY` separates several by commas
+    // (llama.cpp's common/arg.cpp, b11434).
+    let first = match (&launch.api_key, value) {
+        (Some(_), EnvironmentValue::File(_)) => text
+            .lines()
+            .map(str::trim)
+            .find(|key| !key.is_empty() && !key.starts_with('#')),
+        _ => text.split(',').map(str::trim).find(|key| !key.is_empty()),
+    };
     first.map(str::to_owned)
 }
 
