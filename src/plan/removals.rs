@@ -1,10 +1,13 @@
 //! Instances that left the manifest, and servers that are to end whatever the manifest says.
 
+use std::collections::BTreeMap;
+
 use super::action::{Action, HoldReason, Reason, Stop};
 use super::draft::Draft;
 use super::drain::drain_of;
 use super::{Planner, Sides};
-use crate::instance::{InstanceName, Supervision};
+use crate::desired::WantedInstance;
+use crate::instance::{InstanceName, Launch, Supervision};
 use crate::observed::{ObservedInstance, Seen};
 
 /// From this many known instances on, removing more than half of them needs agreement.
@@ -19,23 +22,25 @@ impl Planner<'_> {
         let stays = sides.wanted.iter().filter_map(|(_, _, seen)| *seen);
         let stays = stays.filter(|seen| seen.memory.known().is_none_or(|memory| memory.traces));
         let known = stays.count() + sides.gone.len();
+        let new = Newcomers::of(sides);
         let mut removable = 0;
         let mut gone = Vec::new();
         for (name, seen) in &sides.gone {
             let memory = seen.memory.known();
             let protected = self.desired.protect.contains(*name)
                 || memory.is_some_and(|memory| memory.protected);
-            removable += usize::from(!protected && seen.unseen().is_none());
-            gone.push((name, seen, protected));
+            let renamed = new.has(seen);
+            removable += usize::from(!protected && !renamed && seen.unseen().is_none());
+            gone.push((name, seen, protected, renamed));
         }
         let most = known >= MANY && removable * 2 > known;
         let refused = !self.desired.allow_empty && (removable == known || most);
-        for (name, seen, protected) in gone {
+        for (name, seen, protected, renamed) in gone {
             if seen.unseen().is_some() {
                 self.unseen(name, seen);
             } else if protected {
                 self.hold(name, HoldReason::Protected, None);
-            } else if refused {
+            } else if refused && !renamed {
                 let why = HoldReason::TooManyRemovals {
                     removed: removable,
                     of: known,
@@ -65,6 +70,42 @@ impl Planner<'_> {
             }
             (Seen::Unknown(_), _) | (_, Seen::Unknown(_)) => self.unseen(name, seen),
         }
+    }
+}
+
+/// What is wanted under names that nothing is known of, by where it is to listen.
+struct Newcomers<'a>(BTreeMap<(&'a str, u16), &'a Launch>);
+
+impl<'a> Newcomers<'a> {
+    fn of(sides: &Sides<'a>) -> Self {
+        let new = sides.wanted.iter().filter_map(|(_, wanted, seen)| {
+            let memory = seen.map(|seen| &seen.memory);
+            match (wanted, memory) {
+                (WantedInstance::Resolved(wanted), None) => Some(wanted),
+                (WantedInstance::Resolved(wanted), Some(Seen::Known(memory))) => {
+                    (wanted.enabled && !memory.traces).then_some(wanted)
+                }
+                (WantedInstance::Resolved(_), Some(Seen::Unknown(_)))
+                | (WantedInstance::Unresolved(_), _) => None,
+            }
+        });
+        let launches = new.map(|wanted| wanted.launch.as_ref());
+        Self(
+            launches
+                .map(|launch| ((launch.host.as_str(), launch.port), launch))
+                .collect(),
+        )
+    }
+
+    /// Whether one of them is just what an instance that left the manifest runs: then that was
+    /// renamed, and nothing is lost.
+    fn has(&self, gone: &ObservedInstance) -> bool {
+        let server = gone.server.known().and_then(Option::as_ref);
+        server.is_some_and(|server| {
+            let launch = &server.launch.launch;
+            let new = self.0.get(&(launch.host.as_str(), launch.port));
+            new.is_some_and(|new| new.inputs == launch.inputs)
+        })
     }
 }
 

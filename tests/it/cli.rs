@@ -32,3 +32,4 @@ mod sources;
 mod status;
 mod status_truth;
 mod trouble;
+mod upgraded;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use llama_orch::durable;
-use llama_orch::instance::RestartPolicy;
 use llama_orch::instance::state::{Exit, Phase, Role};
 use llama_orch::instance::supervisor::{self, Ended};
+use llama_orch::instance::{RestartPolicy, Supervision};
+use uuid::Uuid;
 
 use crate::sandbox::{
     NOBODY, Sandbox, assert_unseen_or, eventually, is_alive, kill, quick, server_pid,
@@ -49,6 +50,45 @@ fn a_killed_server_stays_down_where_the_policy_says_so() {
         failure.reason
     );
     eventually(|| sandbox.supervisors().is_empty()).expect("its supervisor has ended");
+}
+
+#[test]
+fn waiting_and_giving_up_are_forgotten_with_the_boot_they_happened_on() {
+    let waits = RestartPolicy {
+        initial_delay: Duration::from_hours(1),
+        max_delay: Duration::from_hours(1),
+        ..RestartPolicy::default()
+    };
+    let gives_up = RestartPolicy {
+        max_retries: Some(0),
+        ..RestartPolicy::default()
+    };
+    for restart_policy in [waits, gives_up] {
+        let sandbox = Sandbox::new();
+        let settings = Supervision {
+            restart_policy,
+            prove_after: Duration::ZERO,
+            ..quick()
+        };
+        sandbox.start_with(&sandbox.build(9001, ""), None, settings);
+        let first = sandbox.wait_for("proven", |state| state.proven);
+        kill(server_pid(&first));
+        let mut state = sandbox.wait_for("not up again", |state| {
+            matches!(state.phase, Phase::BackingOff { .. } | Phase::GaveUp { .. })
+        });
+        if matches!(state.phase, Phase::BackingOff { .. }) {
+            kill(state.supervisor.pid);
+        }
+        eventually(|| sandbox.supervisors().is_empty()).expect("its supervisor has ended");
+
+        // The machine went down and came up again.
+        state.supervisor.boot = Uuid::new_v4();
+        durable::write_json(&sandbox.folder.state(), &state).expect("written");
+        sandbox.supervise().expect("the next one starts");
+        let state = sandbox.wait_running();
+        assert_eq!((state.restarts.in_a_row, state.restarts.total), (0, 0));
+        assert_ne!(server_pid(&state), server_pid(&first));
+    }
 }
 
 #[test]

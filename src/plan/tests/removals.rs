@@ -120,6 +120,28 @@ fn removing_every_known_one_needs_agreement_though_others_are_new() {
 }
 
 #[test]
+fn a_new_name_for_the_same_launch_is_no_loss() {
+    let world = World::new().runs("chat", on("b1")).wants("talk", on("b1"));
+    assert_snapshot!(world.shown(), @r#"
+      - remove   chat                    no longer in orchestrator.yaml
+      + start    talk                    not running
+
+    Plan: 1 to start, 1 to remove.
+    "#);
+    world.assert_settles();
+    // Another launch under another name may be a mistake.
+    let other = World::new()
+        .runs("chat", on("b1"))
+        .wants("talk", on("b1").with("model.path", "other.gguf"));
+    assert_snapshot!(other.shown(), @r#"
+      ! hold     chat                    no longer in orchestrator.yaml; 1 of 1 would be removed at once, which needs `--allow-empty`
+      x blocked  talk                    port 8071 is held by `chat`, which is left as it is
+
+    Plan: nothing to do; 1 held, 1 blocked.
+    "#);
+}
+
+#[test]
 fn removing_most_of_three_or_more_needs_agreement_and_half_of_four_does_not() {
     let three = World::new()
         .runs("a", on("b1"))
