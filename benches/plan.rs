@@ -215,5 +215,6 @@ fn running(launch: Launch, at: Timestamp) -> ObservedInstance {
         failed: None,
         missing: Vec::new(),
         model_size: 0,
+        fetched: false,
     }
 }

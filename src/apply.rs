@@ -179,7 +179,7 @@ impl<'a, B: Backend> Executor<'a, B> {
 
 const fn lane(action: &Action) -> Lane {
     match action {
-        Action::Install(_) => Lane::Installs,
+        Action::Install(_) | Action::Fetch(_) => Lane::Installs,
         Action::Replace(_) => Lane::Restarts,
         Action::Start(_) => Lane::Starts,
         Action::Update(_) | Action::Stop(_) | Action::Remove(_) | Action::Prune(_) => Lane::Other,

@@ -169,6 +169,8 @@ pub struct ObservedInstance {
     pub missing: Vec<String>,
     /// Bytes of that launch's model and what is loaded with it.
     pub model_size: u64,
+    /// Whether what that launch fetches by name was fetched before and is there still.
+    pub fetched: bool,
 }
 
 impl ObservedInstance {
@@ -183,6 +185,7 @@ impl ObservedInstance {
             failed: None,
             missing: Vec::new(),
             model_size: 0,
+            fetched: false,
         }
     }
 

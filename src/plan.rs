@@ -10,6 +10,7 @@ pub mod action;
 mod decide;
 mod draft;
 mod drain;
+mod fetch;
 mod fit;
 mod graph;
 mod installs;

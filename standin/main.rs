@@ -19,7 +19,7 @@ mod options;
 
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,6 +85,19 @@ fn serve(options: &Options, build: u32) -> ExitCode {
     if let Some(code) = options.exit {
         return ExitCode::from(code);
     }
+    let mut options = options.clone();
+    if let Some(repository) = &options.repository
+        && let Some(cache) = &options.cache
+    {
+        match fetch(&options, repository, cache) {
+            Ok(model) => options.model = Some(model),
+            Err(why) => {
+                say(&format!("error: {why}"));
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    let options = &options;
     let Ok(listener) = listen(options) else {
         say(&format!(
             "0.00.006.285 E srv         start: couldn't bind HTTP server socket, hostname: {}, port: {}",
@@ -131,6 +144,31 @@ fn serve(options: &Options, build: u32) -> ExitCode {
         }
     }
     live(options, began, &ready, &wedged)
+}
+
+/// Fetches a model by name into its cache, as upstream does before it binds its port.
+fn fetch(options: &Options, repository: &str, cache: &Path) -> Result<PathBuf, String> {
+    let model = cache.join(format!("{}.gguf", repository.replace(['/', ':'], "_")));
+    if options.offline {
+        return if model.is_file() {
+            Ok(model)
+        } else {
+            Err(format!("{repository} is not in the cache (offline mode)"))
+        };
+    }
+    say(&format!("downloading {repository}"));
+    if let Some(download) = &options.download {
+        loop {
+            match std::fs::read_to_string(download) {
+                Ok(text) if text.trim() == "ok" => break,
+                Ok(text) if !text.is_empty() => return Err(text.trim().to_owned()),
+                Ok(_) | Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+    std::fs::create_dir_all(cache).map_err(|error| error.to_string())?;
+    std::fs::write(&model, "GGUF").map_err(|error| error.to_string())?;
+    Ok(model)
 }
 
 /// Loads, and then goes through its faults until the end.

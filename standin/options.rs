@@ -20,7 +20,7 @@ pub(crate) enum Wish {
 }
 
 /// How to serve.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a switch of the command line"
@@ -50,6 +50,12 @@ pub(crate) struct Options {
     pub(crate) asleep: bool,
     /// Holds what `--list-devices` prints below its header.
     pub(crate) devices: Option<PathBuf>,
+    pub(crate) repository: Option<String>,
+    pub(crate) offline: bool,
+    /// Where what is fetched by name is kept.
+    pub(crate) cache: Option<PathBuf>,
+    /// Says how a download ends: `ok` or why not. It goes on until the file is there.
+    pub(crate) download: Option<PathBuf>,
     /// An option that this build does not know.
     pub(crate) without: Option<String>,
 }
@@ -270,6 +276,8 @@ pub(crate) fn read(arguments: impl Iterator<Item = String>) -> Result<Wish, Stri
             "--batch-size" | "--ubatch-size" | "--parallel" | "--threads" | "--timeout" => {
                 value.parse::<i64>().map_err(|_| bad())?;
             }
+            "--hf-repo" => options.repository = Some(value),
+            "--offline" => options.offline = true,
             "--metrics" => options.metrics = true,
             "--no-slots" => options.no_slots = true,
             "--api-key" => options.api_key = Some(value),
@@ -304,6 +312,8 @@ fn read_fault(
         "open-requests" => options.open_requests = Some(arguments.next()?.into()),
         "asleep" => options.asleep = true,
         "devices" => options.devices = Some(arguments.next()?.into()),
+        "cache" => options.cache = Some(arguments.next()?.into()),
+        "download" => options.download = Some(arguments.next()?.into()),
         "without" => options.without = Some(arguments.next()?),
         _ => return None,
     }

@@ -14,6 +14,7 @@ mod checkup;
 mod closeup;
 mod drain;
 mod facts;
+mod fetch;
 mod listeners;
 mod memory;
 mod models;
@@ -159,6 +160,9 @@ impl Local {
         }
         self.sweep_abilities();
         let names = folder::list(self.root.path()).unwrap_or_default();
+        for name in &names {
+            fetch::end_stray(&self.folder(name));
+        }
         let mut used = BTreeSet::new();
         for name in names {
             match read_state(&self.folder(&name)) {

@@ -87,6 +87,7 @@ const TERSE_SINCE: u32 = 9151;
 
 /// The variables that set the same: `LLAMA_LOG_VERBOSITY` up to b9357, the other one since.
 const VERBOSITY_VARIABLES: &[&str] = &["LLAMA_ARG_LOG_VERBOSITY", "LLAMA_LOG_VERBOSITY"];
+
 /// The launch of an instance on a build.
 pub(super) fn launch(
     name: &InstanceName,
@@ -118,19 +119,13 @@ pub(super) fn launch(
     Launch {
         binary: binary.id,
         build: binary.build.clone(),
-        arguments: launch.arguments,
         environment: instance.env.clone(),
         host: instance.server.host.clone(),
         port: instance.server.port,
         api_key: instance.server.api_key.clone(),
         files: launch.files,
-        fetches: matches!(source, Some(ModelSource::HuggingFace(_)))
-            || instance.args.iter().any(|argument| {
-                matches!(
-                    option_of(argument).as_str(),
-                    "-mu" | "--model-url" | "-hfd" | "--hf-repo-draft"
-                )
-            }),
+        fetches: !origin::fetched(&launch.arguments).is_empty(),
+        arguments: launch.arguments,
         router: matches!(source, Some(ModelSource::Directory(_))),
         foreign: false,
         gpu: launch.required,

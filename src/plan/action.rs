@@ -80,6 +80,8 @@ pub enum Needs {
 pub enum Action {
     /// Fetch, verify and install a build.
     Install(WantedBinary),
+    /// Fetch a model by name, while whatever runs goes on.
+    Fetch(Fetch),
     /// Start a server that does not run.
     Start(Box<Start>),
     /// End the server that runs and start another in its place, as one gated step.
@@ -92,6 +94,15 @@ pub enum Action {
     Remove(Stop),
     /// Take a build away.
     Prune(Prune),
+}
+
+/// What is needed to fetch a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fetch {
+    /// Which instance it is for.
+    pub instance: InstanceName,
+    /// The launch that names it.
+    pub launch: Arc<Launch>,
 }
 
 /// What is needed to start a server.
@@ -213,6 +224,7 @@ impl fmt::Display for Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     Install,
+    Fetch,
     Replace,
     Update,
     Stop,
@@ -229,6 +241,7 @@ impl Action {
                 build: binary.build.clone(),
                 variant: binary.variant.clone(),
             },
+            Self::Fetch(fetch) => Subject::Instance(fetch.instance.clone()),
             Self::Start(start) | Self::Replace(start) => Subject::Instance(start.instance.clone()),
             Self::Update(update) => Subject::Instance(update.instance.clone()),
             Self::Stop(stop) | Self::Remove(stop) => Subject::Instance(stop.instance.clone()),
@@ -242,6 +255,7 @@ impl Action {
     pub(crate) const fn rank(&self) -> Rank {
         match self {
             Self::Install(_) => Rank::Install,
+            Self::Fetch(_) => Rank::Fetch,
             Self::Replace(_) => Rank::Replace,
             Self::Update(_) => Rank::Update,
             Self::Stop(_) => Rank::Stop,
@@ -255,6 +269,7 @@ impl Action {
     pub const fn verb(&self) -> &'static str {
         match self {
             Self::Install(_) => "install",
+            Self::Fetch(_) => "fetch",
             Self::Start(_) => "start",
             Self::Replace(_) => "restart",
             Self::Update(_) => "update",
@@ -267,7 +282,7 @@ impl Action {
     /// The sign in front of it, which says the same without colour.
     pub const fn rune(&self) -> &'static str {
         match self {
-            Self::Install(_) | Self::Start(_) => "+",
+            Self::Install(_) | Self::Fetch(_) | Self::Start(_) => "+",
             Self::Replace(_) => "-/+",
             Self::Update(_) => "~",
             Self::Stop(_) | Self::Remove(_) | Self::Prune(_) => "-",
@@ -279,7 +294,7 @@ impl Action {
         match self {
             Self::Start(start) | Self::Replace(start) => start.drain,
             Self::Stop(stop) | Self::Remove(stop) => stop.drain,
-            Self::Install(_) | Self::Update(_) | Self::Prune(_) => None,
+            Self::Install(_) | Self::Fetch(_) | Self::Update(_) | Self::Prune(_) => None,
         }
     }
 
@@ -288,7 +303,7 @@ impl Action {
         match self {
             Self::Start(start) | Self::Replace(start) => start.drain = None,
             Self::Stop(stop) | Self::Remove(stop) => stop.drain = None,
-            Self::Install(_) | Self::Update(_) | Self::Prune(_) => {}
+            Self::Install(_) | Self::Fetch(_) | Self::Update(_) | Self::Prune(_) => {}
         }
     }
 
@@ -296,7 +311,11 @@ impl Action {
     pub const fn stops_a_server(&self) -> bool {
         match self {
             Self::Replace(_) | Self::Stop(_) | Self::Remove(_) => true,
-            Self::Install(_) | Self::Start(_) | Self::Update(_) | Self::Prune(_) => false,
+            Self::Install(_)
+            | Self::Fetch(_)
+            | Self::Start(_)
+            | Self::Update(_)
+            | Self::Prune(_) => false,
         }
     }
 }

@@ -38,6 +38,7 @@ impl Draft {
                 Some((&start.instance, start.launch.launch()))
             }
             Action::Install(_)
+            | Action::Fetch(_)
             | Action::Update(_)
             | Action::Stop(_)
             | Action::Remove(_)
@@ -50,6 +51,7 @@ impl Draft {
         match &self.action {
             Action::Start(start) | Action::Replace(start) => start.fallback.as_ref(),
             Action::Install(_)
+            | Action::Fetch(_)
             | Action::Update(_)
             | Action::Stop(_)
             | Action::Remove(_)
@@ -69,7 +71,11 @@ impl Draft {
         match &self.action {
             Action::Replace(start) => Some(&start.instance),
             Action::Stop(stop) | Action::Remove(stop) => Some(&stop.instance),
-            Action::Install(_) | Action::Start(_) | Action::Update(_) | Action::Prune(_) => None,
+            Action::Install(_)
+            | Action::Fetch(_)
+            | Action::Start(_)
+            | Action::Update(_)
+            | Action::Prune(_) => None,
         }
     }
 }

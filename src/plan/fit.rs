@@ -39,14 +39,16 @@ impl Planner<'_> {
         Some(BlockReason::Misfit(misfit))
     }
 
-    /// Adds a step that starts a server, and what a person should know before.
-    pub(super) fn add_start(&mut self, draft: Draft, seen: &ObservedInstance) {
+    /// Adds a step that starts a server, what has to come before it, and what a person should know.
+    pub(super) fn add_start(&mut self, mut draft: Draft, seen: &ObservedInstance) {
+        let fetched_while_down = self.fetch_before(&mut draft, seen);
         if let Some((name, launch)) = draft.starts() {
             let subject = Subject::Instance(name.clone());
             let found = [
                 self.device_unseen(launch),
                 self.memory_short(launch, seen),
                 self.lock_short(launch, seen),
+                fetched_while_down,
             ];
             let found = found.into_iter().flatten();
             self.warnings.extend(found.map(|why| Warning {

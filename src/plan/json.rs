@@ -36,7 +36,7 @@ pub struct PlanDocument {
 pub struct StepDocument {
     /// Its number within the plan.
     pub id: usize,
-    /// `install`, `restart`, `update`, `stop`, `start`, `remove` or `prune`.
+    /// `install`, `fetch`, `restart`, `update`, `stop`, `start`, `remove` or `prune`.
     pub action: String,
     /// What it is about.
     pub subject: SubjectDocument,

@@ -243,6 +243,10 @@ fn belongs_to_start(draft: &Draft) -> bool {
     match draft.action {
         Action::Start(_) | Action::Replace(_) => true,
         Action::Stop(_) => draft.reason == Reason::SwapsPort,
-        Action::Install(_) | Action::Update(_) | Action::Remove(_) | Action::Prune(_) => false,
+        Action::Install(_)
+        | Action::Fetch(_)
+        | Action::Update(_)
+        | Action::Remove(_)
+        | Action::Prune(_) => false,
     }
 }

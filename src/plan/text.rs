@@ -43,6 +43,7 @@ impl Plan {
             detail: match &step.action {
                 Action::Prune(prune) => format!("{}, {}", Bytes(prune.size), step.reason),
                 Action::Install(_)
+                | Action::Fetch(_)
                 | Action::Start(_)
                 | Action::Replace(_)
                 | Action::Update(_)
@@ -85,8 +86,8 @@ impl Plan {
     /// How many of each: `Plan: 1 to install, 1 to restart; 1 held.` `None` when there is nothing
     /// to count.
     pub fn summary(&self) -> Option<String> {
-        const VERBS: [&str; 7] = [
-            "install", "restart", "update", "stop", "start", "remove", "prune",
+        const VERBS: [&str; 8] = [
+            "install", "fetch", "restart", "update", "stop", "start", "remove", "prune",
         ];
         let steps: Vec<String> = VERBS
             .iter()

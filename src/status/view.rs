@@ -32,7 +32,7 @@ impl<'a> View<'a> {
         // The first one of each is what is told.
         let steps = plan.steps().iter().rev();
         let steps = steps.filter_map(|step| match &step.action {
-            Action::Install(_) | Action::Prune(_) => None,
+            Action::Install(_) | Action::Fetch(_) | Action::Prune(_) => None,
             Action::Start(start) | Action::Replace(start) => Some((&start.instance, step)),
             Action::Update(update) => Some((&update.instance, step)),
             Action::Stop(stop) | Action::Remove(stop) => Some((&stop.instance, step)),

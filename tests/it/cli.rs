@@ -13,6 +13,7 @@ mod describe;
 mod disk_full;
 mod down;
 mod drain;
+mod fetch;
 mod fit;
 mod forged;
 mod health;

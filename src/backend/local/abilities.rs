@@ -88,39 +88,49 @@ impl Local {
         }
     }
 
-    /// Whether a launch fits its build, as far as that can be found out.
-    ///
-    /// # Errors
-    /// Says what its build does not know.
-    pub(super) async fn check_fit(&self, launch: &Launch, what: &str) -> Result<(), ActionError> {
+    /// What the build of a launch can do, as far as that can be found out; it is asked where it was not
+    /// before.
+    pub(super) async fn abilities_of(
+        &self,
+        launch: &Launch,
+        what: &str,
+    ) -> Result<Option<Abilities>, ActionError> {
         let registry = Registry::load(&self.root.bins()).map_err(|error| {
             let hint = error.hint();
             failed(what.to_owned(), hint)(error)
         })?;
-        let Some(asked) = self.asked(&registry, launch.binary) else {
-            return Ok(());
-        };
-        let Some(abilities) = asked.abilities(Some(launch)).await else {
-            return Ok(());
+        Ok(match self.asked(&registry, launch.binary) {
+            Some(asked) => asked.abilities(Some(launch)).await,
+            None => None,
+        })
+    }
+
+    /// What the build of a launch can do, where the launch fits that.
+    ///
+    /// # Errors
+    /// Says what its build does not know.
+    pub(super) async fn check_fit(
+        &self,
+        launch: &Launch,
+        what: &str,
+    ) -> Result<Option<Abilities>, ActionError> {
+        let Some(abilities) = self.abilities_of(launch, what).await? else {
+            return Ok(None);
         };
         let misfit = abilities
             .unknown_options(launch)
             .or_else(|| abilities.missing_device(launch));
-        match misfit {
-            None => Ok(()),
-            Some(misfit @ Misfit::Options { .. }) => {
-                let hint = "what runs goes on; change the option, or pin another build";
-                Err(failed(what.to_owned(), Some(hint.to_owned()))(
-                    misfit.to_string(),
-                ))
+        let hint = match &misfit {
+            None => return Ok(Some(abilities)),
+            Some(Misfit::Options { .. }) => {
+                "what runs goes on; change the option, or pin another build"
             }
-            Some(misfit @ Misfit::Device { .. }) => {
-                let hint = "what runs goes on; change `gpu.device_id`, or see to the driver of that device";
-                Err(failed(what.to_owned(), Some(hint.to_owned()))(
-                    misfit.to_string(),
-                ))
+            Some(Misfit::Device { .. }) => {
+                "what runs goes on; change `gpu.device_id`, or see to the driver of that device"
             }
-        }
+        };
+        let why = misfit.map(|misfit| misfit.to_string()).unwrap_or_default();
+        Err(failed(what.to_owned(), Some(hint.to_owned()))(why))
     }
 
     /// Forgets what builds said that are not there any more.

@@ -69,6 +69,7 @@ impl Local {
                 let defects = models.defects(self.root.path(), &launch);
                 seen.missing.extend(defects);
                 seen.model_size = launch.model_size();
+                seen.fetched = launch.launch.fetches && self.is_fetched(&launch.launch);
             }
             instances.insert(name, seen);
         }
@@ -257,6 +258,7 @@ impl Sight {
             failed,
             missing,
             model_size: 0,
+            fetched: false,
         };
         (seen, wanted)
     }

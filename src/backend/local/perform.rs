@@ -51,6 +51,7 @@ impl Local {
     ) -> Result<(), ActionError> {
         match action {
             Action::Install(binary) => self.install(binary, progress).await,
+            Action::Fetch(fetch) => self.fetch(fetch, progress).await,
             Action::Start(start) | Action::Replace(start) => self.start(start, progress).await,
             Action::Update(update) => self.update(update, progress).await,
             Action::Stop(stop) => self.stop(stop, progress).await,
@@ -124,9 +125,10 @@ impl Local {
             let hint = error.hint();
             failed(what(), hint)(error)
         })?;
-        if let PlannedLaunch::Wanted(launch) = &start.launch {
-            self.check_fit(launch, &what()).await?;
-        }
+        let abilities = match &start.launch {
+            PlannedLaunch::Wanted(launch) => self.check_fit(launch, &what()).await?,
+            PlannedLaunch::Proven(_) => None,
+        };
         if let Some(patience) = start.drain {
             self.drain(&folder, patience, true, progress).await?;
         }
@@ -141,13 +143,14 @@ impl Local {
                     failed(what(), hint)(error)
                 })?;
                 let Located {
-                    launch,
+                    mut launch,
                     mut missing,
                 } = facts::locate(&self.root, &registry, launch, &self.salt);
                 missing.extend(Models::default().defects(self.root.path(), &launch));
                 if !missing.is_empty() {
                     return Err(failed(what(), None)(missing.join("; ")));
                 }
+                self.go_offline(&mut launch.launch, abilities.as_ref());
                 launch
             }
             PlannedLaunch::Proven(launch) => RecordedLaunch::clone(launch),

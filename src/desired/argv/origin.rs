@@ -44,3 +44,51 @@ pub(crate) fn listed_device(launch: &Launch) -> Option<&str> {
     };
     (device != "none" && !launch.environment.keys().any(meddles)).then_some(device)
 }
+
+/// The options that make a server fetch something by name before it can start, in the spellings of
+/// llama.cpp b5000 to b11434 (`common/arg.cpp`).
+const FETCH_OPTIONS: &[&str] = &[
+    "-hf",
+    "-hfr",
+    "--hf-repo",
+    "-hff",
+    "--hf-file",
+    "-hfd",
+    "-hfrd",
+    "--hf-repo-draft",
+    "--spec-draft-hf",
+    "-hfv",
+    "-hfrv",
+    "--hf-repo-v",
+    "-mu",
+    "--model-url",
+    "-mmu",
+    "--mmproj-url",
+    "-dr",
+    "--docker-repo",
+];
+
+/// What a server with these arguments fetches by name, as options with their values. Nothing where it
+/// is told to stay offline.
+pub(crate) fn fetched(arguments: &[String]) -> Vec<(String, String)> {
+    if arguments.iter().any(|argument| argument == OFFLINE) {
+        return Vec::new();
+    }
+    let pairs = arguments
+        .iter()
+        .enumerate()
+        .filter_map(|(index, argument)| {
+            let option = super::option_of(argument);
+            let value = match argument.split_once('=') {
+                Some((_, value)) => value,
+                None => arguments.get(index + 1)?,
+            };
+            FETCH_OPTIONS
+                .contains(&option.as_str())
+                .then(|| (option, value.to_owned()))
+        });
+    pairs.collect()
+}
+
+/// The option by which a server uses what was fetched before, and nothing else.
+pub(crate) const OFFLINE: &str = "--offline";

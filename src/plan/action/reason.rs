@@ -23,6 +23,8 @@ pub enum Reason {
         /// Bytes to fetch, where known.
         download: Option<u64>,
     },
+    /// What its model is called, where it was not fetched before.
+    NotFetched(Vec<String>),
     /// The instance has never run, or was ended on request.
     NotRunning,
     /// Its server ended by itself and nobody starts it again.
@@ -82,6 +84,7 @@ impl fmt::Display for Reason {
                 why,
                 download: None,
             } => write!(f, "damaged: {why}"),
+            Self::NotFetched(names) => write!(f, "model {}", names.join(", ")),
             Self::NotRunning => f.write_str("not running"),
             Self::Crashed(exit) => write!(f, "not running: it {exit}"),
             Self::NotRestarted(why) => write!(
@@ -187,6 +190,7 @@ impl Reason {
             Self::Drift { changes, .. } | Self::RolledBack { changes, .. } => changes,
             Self::NotInstalled { .. }
             | Self::Damaged { .. }
+            | Self::NotFetched(_)
             | Self::NotRunning
             | Self::Crashed(_)
             | Self::NotRestarted(_)
@@ -207,6 +211,7 @@ impl Reason {
         match self {
             Self::NotInstalled { .. } => "not_installed",
             Self::Damaged { .. } => "damaged",
+            Self::NotFetched(_) => "not_fetched",
             Self::NotRunning => "not_running",
             Self::Crashed(_) => "crashed",
             Self::NotRestarted(_) => "not_restarted",

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Ago, Bytes, Subject};
 use crate::abilities::Misfit;
+use crate::release::BuildName;
 
 /// Something about what is to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,13 @@ pub enum WarningReason {
         /// Bytes that may be locked.
         limit: u64,
     },
+    /// Its build can fetch its model only when the server starts.
+    FetchedWhileDown {
+        /// The build.
+        build: BuildName,
+        /// What is fetched.
+        names: Vec<String>,
+    },
     /// Its device was not there when it was last looked for.
     Device {
         /// What was seen then.
@@ -56,6 +64,7 @@ impl WarningReason {
             Self::Memory { .. } => "memory",
             Self::DeviceMemory { .. } => "device_memory",
             Self::Lock { .. } => "mlock",
+            Self::FetchedWhileDown { .. } => "fetched_while_down",
             Self::Device { .. } => "no_device",
         }
     }
@@ -90,6 +99,11 @@ impl fmt::Display for WarningReason {
                 "`--mlock` is to keep {} in memory, and `ulimit -l` allows {}; raise `memlock` in /etc/security/limits.conf",
                 Bytes(*model),
                 Bytes(*limit)
+            ),
+            Self::FetchedWhileDown { build, names } => write!(
+                f,
+                "{} is fetched while it is down: {build} does not know `--offline`",
+                names.join(", ")
             ),
             Self::Device {
                 misfit,

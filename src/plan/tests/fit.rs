@@ -18,7 +18,9 @@ use crate::release::Variant;
 fn knows(world: World, build: &str, devices: &[&str]) -> World {
     let filler = ('a'..='t').map(|letter| format!("--filler-{letter} N  fills\n"));
     let help = filler.collect::<Vec<_>>().concat();
-    let options = Options::parse(&format!("{help}--flash-attn X  hurries\n"));
+    let options = Options::parse(&format!(
+        "{help}--flash-attn X  hurries\n--hf-repo X  fetches\n"
+    ));
     world.observed(|observed| {
         let at = observed.at - SignedDuration::from_secs(10);
         let boot = Uuid::from_u128(7);
@@ -230,5 +232,39 @@ fn a_device_that_was_not_there_a_while_ago_is_warned_of() {
     assert_eq!(
         warnings(&later),
         ["asked 3 h ago: b1 sees no device `Vulkan2` here; it sees Vulkan0"]
+    );
+}
+
+#[test]
+fn a_model_by_name_is_fetched_after_its_build_and_before_anything_stops() {
+    let by_name = |version| {
+        let mut launch = arguments(on(version), &["--filler-a", "1"]).with("model.hf", "org/tiny");
+        launch
+            .arguments
+            .extend(["--hf-repo".to_owned(), "org/tiny".to_owned()]);
+        launch.fetches = true;
+        launch
+    };
+    let world = World::new()
+        .runs("chat", on("b1"))
+        .wants("chat", by_name("b2"));
+    assert_snapshot!(world.shown(), @r"
+      + install  b2 vulkan-x64           29.8 MiB download, not installed
+      + fetch    chat                    model org/tiny
+    -/+ restart  chat                    args, binary b1 -> b2, model.hf org/tiny (was not set); about 12 s down (last load 11.6 s)
+
+    Plan: 1 to install, 1 to fetch, 1 to restart.
+    ");
+    let plan = world.plan();
+    let after = |index: usize| plan.steps()[index].after[0].step.index();
+    assert_eq!((after(1), plan.steps()[2].after.len()), (0, 2));
+    world.clone().assert_settles();
+    let fetched = world.clone().see("chat", |seen| seen.fetched = true);
+    assert_eq!(fetched.plan().steps().len(), 2);
+    // Where the build cannot go offline afterwards, it is no use.
+    let old = knows(world.installed("b2"), "b2", &[]);
+    assert_eq!(
+        warnings(&old),
+        ["org/tiny is fetched while it is down: b2 does not know `--offline`"]
     );
 }

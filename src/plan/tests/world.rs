@@ -425,6 +425,10 @@ impl World {
                 };
                 binaries.insert(binary.id, observed_binary(&binary.build, self.observed.at));
             }
+            Action::Fetch(fetch) => {
+                let seen = self.observed.instances.entry(fetch.instance.clone());
+                seen.or_insert_with(ObservedInstance::absent).fetched = true;
+            }
             Action::Start(start) => {
                 assert!(self.server_of(&start.instance).is_none(), "two servers");
                 return self.perform_start(start);

@@ -66,6 +66,7 @@ impl Backend for Simulation {
         let mut world = self.world();
         match action {
             Action::Install(binary) => world.install(binary),
+            Action::Fetch(_) => Ok(()),
             Action::Start(start) | Action::Replace(start) => world.start(start),
             Action::Update(update) => world.update(update),
             Action::Stop(stop) => world.stop(stop),

@@ -108,6 +108,7 @@ impl World {
             failed,
             missing,
             model_size: 0,
+            fetched: false,
         }
     }
 
