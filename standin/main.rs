@@ -162,6 +162,9 @@ fn fetch(options: &Options, repository: &str, cache: &Path) -> Result<PathBuf, S
             match std::fs::read_to_string(download) {
                 Ok(text) if text.trim() == "ok" => break,
                 Ok(text) if !text.is_empty() => return Err(text.trim().to_owned()),
+                _ if !std::env::current_dir().is_ok_and(|folder| folder.is_dir()) => {
+                    return Err("its folder is gone".to_owned());
+                }
                 Ok(_) | Err(_) => std::thread::sleep(Duration::from_millis(10)),
             }
         }

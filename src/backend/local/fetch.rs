@@ -34,7 +34,6 @@ use crate::instance::process::{self, Process};
 use crate::instance::record::RecordedLaunch;
 use crate::instance::state::Exit;
 use crate::instance::{EnvironmentValue, Launch, log};
-use crate::kill_point;
 use crate::plan::action::Fetch;
 use crate::registry::Registry;
 use crate::release::Digest;
@@ -168,7 +167,6 @@ impl Local {
         progress.phase("fetching model");
         let log = folder.path().join("fetch.log");
         let mut run = self.spawn(&folder, &located, &log).await.map_err(cannot)?;
-        kill_point::reached("apply.fetching");
         let address = Address::Tcp((Ipv4Addr::LOCALHOST, port).into());
         let model = watch(&folder, &mut run, &log, &address, &what()).await?;
         tokio::task::spawn_blocking(move || drop(run))
@@ -225,7 +223,7 @@ impl Local {
             })?;
         let (root, folder) = (self.root.path().to_owned(), folder.clone());
         let (launch, log) = (launch.clone(), log.to_owned());
-        let spawned = tokio::task::spawn_blocking(move || -> Result<Process, Cause> {
+        let spawned = tokio::task::spawn_blocking(move || -> Result<Run, Cause> {
             folder.create()?;
             let lock = FileLock::try_take(&fetch_lock(&folder))?
                 .ok_or("another llama-orch fetches it right now")?;
@@ -235,22 +233,22 @@ impl Local {
                 return Err(error.into());
             }
             durable::write(&nonce_file(&folder), nonce.to_string().as_bytes())?;
-            Ok(process::spawn(
-                &root,
-                &launch,
-                nonce,
-                environment,
-                &log,
-                lock,
-            )?)
+            // Ended with this value, also where nobody waits for it any more.
+            Ok(Run {
+                process: Some(process::spawn(
+                    &root,
+                    &launch,
+                    nonce,
+                    environment,
+                    &log,
+                    lock,
+                )?),
+            })
         });
-        let process = spawned
+        spawned
             .await
             .map_err(|error| (error.into(), None))?
-            .map_err(|error| (error, None))?;
-        Ok(Run {
-            process: Some(process),
-        })
+            .map_err(|error| (error, None))
     }
 
     /// Where it is noted that what a launch names was fetched, by the names and where they are kept.

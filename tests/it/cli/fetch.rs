@@ -21,6 +21,14 @@ fn by_name(more_faults: &str) -> Sandbox {
     sandbox
 }
 
+fn is_fetching(sandbox: &Sandbox, model: &str) {
+    let log = sandbox.folder("chat").path().join("fetch.log");
+    let line = format!("downloading {model}");
+    sandbox.wait("it is fetched", || {
+        std::fs::read_to_string(&log).is_ok_and(|text| text.contains(&line))
+    });
+}
+
 fn arguments(sandbox: &Sandbox) -> String {
     let pid = sandbox.pid("chat");
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).expect("it lives");
@@ -80,10 +88,7 @@ fn the_old_server_answers_while_the_new_model_comes() {
     std::fs::remove_file(sandbox.path("download")).expect("it is there");
     sandbox.edit("ggml-org/tiny", "ggml-org/other");
     let apply = sandbox.spawn(&["apply", "--yes"]);
-    let log = sandbox.folder("chat").path().join("fetch.log");
-    sandbox.wait("it is fetched", || {
-        std::fs::read_to_string(&log).is_ok_and(|text| text.contains("downloading ggml-org/other"))
-    });
+    is_fetching(&sandbox, "ggml-org/other");
     assert_eq!(sandbox.pid("chat"), before);
     assert!(sandbox.ask("chat", "GET", "/health", "").contains("200 OK"));
     sandbox.write("download", "ok");
@@ -138,7 +143,7 @@ fn a_build_that_knows_no_offline_fetches_while_it_starts() {
 fn a_fetch_ends_with_the_pass_that_wanted_it() {
     let sandbox = by_name("");
     let apply = sandbox.spawn(&["apply"]);
-    sandbox.wait("it is fetched", || sandbox.servers().len() == 1);
+    is_fetching(&sandbox, "ggml-org/tiny");
     let pid = rustix::process::Pid::from_raw(apply.id().cast_signed()).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it is ours");
     let output = Output::from(apply.wait_with_output().expect("it ends"));
@@ -150,7 +155,7 @@ fn a_fetch_ends_with_the_pass_that_wanted_it() {
 fn a_fetch_that_outlives_its_pass_is_ended_by_the_next_one() {
     let sandbox = by_name("");
     let mut apply = sandbox.spawn(&["apply"]);
-    sandbox.wait("it is fetched", || sandbox.servers().len() == 1);
+    is_fetching(&sandbox, "ggml-org/tiny");
     apply.kill().expect("it was started");
     apply.wait().expect("it ends");
     let stray = sandbox.servers();
@@ -164,7 +169,7 @@ fn a_fetch_that_outlives_its_pass_is_ended_by_the_next_one() {
 fn whoever_puts_it_down_meanwhile_ends_the_fetch() {
     let sandbox = by_name("");
     let apply = sandbox.spawn(&["apply"]);
-    sandbox.wait("it is fetched", || sandbox.servers().len() == 1);
+    is_fetching(&sandbox, "ggml-org/tiny");
     sandbox.run(&["down", "chat"]).assert_code(0);
     let output = Output::from(apply.wait_with_output().expect("it ends"));
     output.assert_says("put down meanwhile");
