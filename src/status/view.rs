@@ -7,7 +7,7 @@ use crate::desired::{Desired, WantedInstance};
 use crate::instance::InstanceName;
 use crate::instance::state::Health;
 use crate::observed::{
-    Comparison, Observed, ObservedInstance, ObservedServer, Pulse, Seen, Verdict, Vitals,
+    Comparison, GaveUp, Observed, ObservedInstance, ObservedServer, Pulse, Seen, Verdict, Vitals,
 };
 use crate::plan::Plan;
 use crate::plan::action::{Action, Ago, Blocker, Hold, HoldReason, Step};
@@ -151,7 +151,9 @@ impl<'a> View<'a> {
                 Some(supervisor) if supervisor.backing_off.is_some() => InstanceState::BackingOff,
                 Some(_) => InstanceState::Starting,
                 None if put_down || !enabled => InstanceState::Down,
-                None if memory.is_some_and(|memory| memory.gave_up.is_some()) => {
+                None if memory
+                    .is_some_and(|memory| matches!(memory.gave_up, Some(GaveUp::TooOften(_)))) =>
+                {
                     InstanceState::GaveUp
                 }
                 None if seen.failed.is_some() => InstanceState::Failed,

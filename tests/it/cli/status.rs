@@ -74,3 +74,50 @@ fn the_json_fits_the_committed_schema() {
     assert_eq!(status["instances"][0]["state"], "running");
     assert_eq!(status["instances"][1]["state"], "down");
 }
+
+#[test]
+fn names_and_tags_narrow_it_and_more_columns_are_asked_for() {
+    let mut sandbox = Sandbox::with(&[], &[("chat", 1001), ("embed", 1001)]);
+    sandbox.publish(1001, "");
+    sandbox.publish(1002, "--standin-exit 1\n");
+    sandbox.write_instances(&[("chat", 1002), ("embed", 1001)]);
+    let line = format!("server: {{ port: {} }}\n", sandbox.port("embed"));
+    let more = format!("{line}    tags: [small]\n    depends_on: [chat]\n");
+    sandbox.edit(&line, &more);
+    sandbox.run(&["apply", "--quiet"]).assert_code(1);
+    assert_snapshot!(sandbox.run(&["status", "--tag", "small"]), @r"
+    exit code 1
+    --- stdout
+    NAME   STATE  BUILD  ADDRESS          FOR  RESTARTS  MEMORY
+    embed  held   -      127.0.0.1:[PORT]  -    0         -
+    embed: waits for `chat`, which is not up
+    ");
+    assert_snapshot!(sandbox.run(&["status", "--tag", "large"]), @r"
+    exit code 64
+    --- stderr
+    error: no instance has the tag `large`
+    hint: there are small
+    ");
+    assert_snapshot!(sandbox.run(&["status", "chat", "--wide"]), @r"
+    exit code 1
+    --- stdout
+    NAME  STATE   BUILD  ADDRESS          FOR  RESTARTS  MEMORY  GPU  HEALTH  LOAD  LAST EXIT                                                   PROVEN  AS WRITTEN  PROCESS
+    chat  failed  b1002  127.0.0.1:[PORT]  -    0         -       -    -       -     [TIME] ago, exited with code 1, before it had passed its gate  no      no          -
+    chat: b1002 failed [TIME] ago: exited with code 1; change it or `llama-orch retry chat`
+    ");
+    assert_snapshot!(sandbox.run(&["status", "chap"]), @r"
+    exit code 64
+    --- stderr
+    error: there is no instance `chap`
+    hint: did you mean `chat`?
+    ");
+    // The last columns go first where a terminal is narrow.
+    sandbox.set("COLUMNS", "48");
+    assert_snapshot!(sandbox.run(&["status", "embed"]), @r"
+    exit code 1
+    --- stdout
+    NAME   STATE  BUILD  ADDRESS          FOR
+    embed  held   -      127.0.0.1:[PORT]  -
+    embed: waits for `chat`, which is not up
+    ");
+}

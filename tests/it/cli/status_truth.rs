@@ -224,3 +224,20 @@ fn a_state_that_was_removed_leaves_a_server_nobody_knows() {
     chat: left alone: its supervisor has just begun and said nothing yet
     ");
 }
+
+#[test]
+fn a_server_that_is_never_restarted_is_held_after_its_end() {
+    let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    sandbox.edit(
+        "instances:",
+        "  restart_policy: { enabled: false }\ninstances:",
+    );
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    kill(sandbox.pid("chat"));
+    sandbox.wait("its supervisor has seen it", || {
+        row(&sandbox)["state"] == "held"
+    });
+    said(&sandbox)
+        .assert_code(1)
+        .assert_says("`restart_policy.enabled` is false");
+}
