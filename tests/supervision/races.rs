@@ -33,10 +33,7 @@ fn watched<T>(sandbox: &Sandbox, race: impl FnOnce() -> T) -> T {
         let result = race();
         over.store(true, Ordering::SeqCst);
         let (looks, seen) = watch.join().expect("never two");
-        assert!(
-            looks > 10 && seen > 0,
-            "{seen} of {looks} looks saw a server"
-        );
+        assert!(seen > 0, "none of {looks} looks saw a server");
         result
     })
 }
