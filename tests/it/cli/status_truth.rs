@@ -81,7 +81,7 @@ fn a_server_that_was_killed_backs_off_and_its_end_is_told() {
     --- stdout
     NAME STATE BUILD ADDRESS FOR RESTARTS MEMORY
     chat backing off b1001 127.0.0.1:[PORT] - 1 -
-    chat: crashed once, next try in 59 min; last time it was ended by SIGKILL: killed, by the system where it was out of memory
+    chat: crashed once, next try in 59 min; last time it was ended by SIGKILL: by somebody, or by the system when it ran out of memory
     ");
 }
 

@@ -6,7 +6,7 @@ use crate::instance::state::Exit;
 pub(super) fn cause_of(exit: Exit) -> &'static str {
     match exit {
         Exit::Signal(libc::SIGILL) => ": this processor lacks an instruction the build needs",
-        Exit::Signal(libc::SIGKILL) => ": killed, by the system where it was out of memory",
+        Exit::Signal(libc::SIGKILL) => ": by somebody, or by the system when it ran out of memory",
         Exit::Signal(libc::SIGABRT) => ": aborted",
         Exit::Signal(libc::SIGSEGV | libc::SIGBUS) => ": invalid memory access",
         Exit::Signal(_) | Exit::Code(_) | Exit::Unobserved => "",
