@@ -226,7 +226,7 @@ fn a_state_that_was_removed_leaves_a_server_nobody_knows() {
 }
 
 #[test]
-fn a_server_that_is_never_restarted_is_held_after_its_end() {
+fn a_server_that_is_never_restarted_is_stopped_after_its_end() {
     let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
     sandbox.edit(
         "instances:",
@@ -235,7 +235,7 @@ fn a_server_that_is_never_restarted_is_held_after_its_end() {
     sandbox.run(&["apply", "--quiet"]).assert_code(0);
     kill(sandbox.pid("chat"));
     sandbox.wait("its supervisor has seen it", || {
-        row(&sandbox)["state"] == "held"
+        row(&sandbox)["state"] == "stopped"
     });
     said(&sandbox)
         .assert_code(1)
