@@ -30,6 +30,7 @@ mod ask;
 mod claim;
 mod confinement;
 mod end;
+mod ending;
 mod gating;
 mod life;
 mod notes;
