@@ -2,14 +2,18 @@
 //! in `tests/fixtures/instances/protocol-1`, with its ids and paths made neutral.
 
 use std::fs::File;
+use std::process::{Child, Command};
 use std::time::{Duration, SystemTime};
 
 use camino::Utf8Path;
 use llama_orch::durable::{self, FileLock};
+use llama_orch::instance::identity::{NONCE, ProcessIdentity};
 use llama_orch::instance::record::{self, Record};
-use llama_orch::instance::state::{self, ExitRecord, State};
+use llama_orch::instance::state::{self, ExitRecord, Phase, State};
+use serde_json::Value;
+use uuid::Uuid;
 
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Sandbox, is_alive, kill};
 
 const FILES: [&str; 3] = ["record.json", "state.json", "exit.json"];
 
@@ -138,4 +142,102 @@ fn a_supervisor_of_a_version_that_is_not_understood_is_held_and_not_touched() {
     );
     recorded.sandbox.run(&["apply"]).assert_code(1);
     assert_eq!(recorded.read(), before);
+}
+
+/// Stands for a supervisor of protocol 1 that has a server: it holds the lock, works by the settings it
+/// knows, takes new ones up at SIGHUP, and ends its server and itself at SIGTERM.
+const SUPERVISOR: &str = r#"
+exec 9<>supervisor.lock
+flock 9
+trap 'mv refreshed.json state.json' HUP
+trap 'kill "$SERVER"; flock server.lock true 9>&-; mv stopped.json state.json; exit 0' TERM
+: >ready
+while :; do sleep 0.05 9>&- & wait $!; done
+"#;
+
+/// Puts such a supervisor in the place of the one that has the server of `chat`.
+fn replaced_by_an_older_one(sandbox: &Sandbox) -> Child {
+    let folder = sandbox.folder("chat");
+    let server = sandbox.pid("chat");
+    kill(sandbox.supervisor("chat"));
+    sandbox.wait("the lock is free", || {
+        !durable::is_locked(&folder.supervisor_lock()).expect("readable")
+    });
+    let nonce = Uuid::new_v4();
+    let older = Command::new("/bin/sh")
+        .args(["-c", SUPERVISOR])
+        .current_dir(folder.path())
+        .env(NONCE, nonce.to_string())
+        .env("SERVER", server.to_string())
+        .spawn()
+        .expect("a shell");
+    sandbox.wait("it has the lock", || folder.path().join("ready").exists());
+    let identity = ProcessIdentity::of(older.id(), nonce).expect("it lives");
+    let state = std::fs::read_to_string(folder.state()).expect("readable");
+    let mut state: Value = serde_json::from_str(&state).expect("JSON");
+    state["protocol"] = 1.into();
+    state["supervisor"] = serde_json::to_value(identity).expect("JSON");
+    for (section, unknown) in [("", "leave_failed"), ("gate", "liveness")] {
+        let settings = &mut state["supervision"];
+        let settings = if section.is_empty() {
+            settings
+        } else {
+            &mut settings[section]
+        };
+        settings.as_object_mut().expect("settings").remove(unknown);
+    }
+    let write = |name: &str, state: &Value| {
+        std::fs::write(folder.path().join(name), state.to_string()).expect("written");
+    };
+    write("state.json", &state);
+    let mut stopped = state.clone();
+    stopped["phase"] = serde_json::json!({ "is": "stopped" });
+    stopped["server"] = Value::Null;
+    write("stopped.json", &stopped);
+    state["supervision"]["restart_policy"]["max_retries"] = 9.into();
+    write("refreshed.json", &state);
+    older
+}
+
+#[test]
+fn a_supervisor_of_the_version_before_is_told_what_it_knows_and_makes_room() {
+    let sandbox = Sandbox::applied(&[1001], &[("chat", 1001)]);
+    let server = sandbox.pid("chat");
+    let mut older = replaced_by_an_older_one(&sandbox);
+    sandbox.run(&["plan", "--detailed-exitcode"]).assert_code(0);
+
+    sandbox.edit(
+        "interval: 100ms }",
+        "interval: 100ms, liveness: restart }\n  restart_policy: { max_retries: 9 }",
+    );
+    let update = sandbox.run(&["apply"]);
+    update
+        .assert_code(0)
+        .assert_says("restart_policy (no restart)");
+    sandbox.run(&["plan", "--detailed-exitcode"]).assert_code(0);
+    let state = sandbox.state("chat").expect("there is a state");
+    assert_eq!((state.protocol, sandbox.pid("chat")), (1, server));
+
+    sandbox.edit("  rollout: {", "  args: [--metrics]\n  rollout: {");
+    // Waited for meanwhile, so that it is gone once it has ended.
+    let waited = std::thread::spawn(move || older.wait());
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    let ended = waited.join().expect("no panic").expect("waited for");
+    assert!(ended.success(), "it was asked and not killed: {ended}");
+    let state = sandbox.state("chat").expect("there is a state");
+    assert_eq!((state.protocol, &state.phase), (2, &Phase::Running));
+    assert_ne!(sandbox.pid("chat"), server);
+    assert!(!is_alive(server));
+}
+
+#[test]
+fn a_supervisor_of_the_version_before_can_be_put_down() {
+    let sandbox = Sandbox::applied(&[1001], &[("chat", 1001)]);
+    let server = sandbox.pid("chat");
+    let mut older = replaced_by_an_older_one(&sandbox);
+    let waited = std::thread::spawn(move || older.wait());
+    sandbox.run(&["down", "chat"]).assert_code(0);
+    let ended = waited.join().expect("no panic").expect("waited for");
+    assert!(ended.success(), "it was asked and not killed: {ended}");
+    assert!(!is_alive(server));
 }
