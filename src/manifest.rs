@@ -8,6 +8,7 @@ mod argument;
 mod check;
 mod decode;
 mod document;
+pub mod edit;
 mod excerpt;
 mod instance;
 mod layer;
