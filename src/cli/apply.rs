@@ -69,7 +69,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
         ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
         if global.verbose {
             let details = text::details(&plan, &resolved, &observed, &loaded.lock)
-                + &variants::details(&loaded, &resolved, &[], ui.width());
+                + &variants::details(&loaded, &resolved, None, ui.width());
             if !details.is_empty() {
                 ui.data(details.trim_end());
             }

@@ -14,13 +14,13 @@ use llama_orch::reconcile::{self, Loaded};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, Names, apply, runtime, text};
+use super::{Global, Selection, apply, runtime, text};
 
 /// Stop instances and keep them down
 #[derive(Debug, Args)]
 pub(crate) struct DownArgs {
     #[command(flatten)]
-    names: Names,
+    instances: Selection,
     /// Why, for whoever asks later
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -36,12 +36,17 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failu
     let nothing = Desired::nothing();
     let seen = runtime.block_on(backend.observe(&nothing));
     let mut known: BTreeSet<InstanceName> = seen.instances.keys().cloned().collect();
-    match Loaded::read(&root) {
-        Ok(loaded) => known.extend(loaded.manifest.instances.keys().cloned()),
+    let manifest = match Loaded::read(&root) {
+        Ok(loaded) => Some(loaded.manifest),
         // What runs can be ended whatever the manifest says.
-        Err(error) => ui.warning(Failure::from(error).render()),
-    }
-    let names = args.names.among(&known)?;
+        Err(error) => {
+            ui.warning(Failure::from(error).render());
+            None
+        }
+    };
+    let written = manifest.iter().flat_map(|it| it.instances.keys());
+    known.extend(written.cloned());
+    let names = args.instances.among(&known, manifest.as_ref())?;
     let at = reconcile::now();
     let mut unnoted = false;
     for name in &names {

@@ -7,13 +7,13 @@ use llama_orch::instance::record::Record;
 use super::diagnostic::Failure;
 use super::ui::Ui;
 use super::up::narrowed_pass;
-use super::{Global, LockArgs, Names};
+use super::{Global, LockArgs, Selection};
 
 /// Try launches again that have failed or were rolled back
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
-    names: Names,
+    instances: Selection,
     /// Do not extend orchestrator.lock: what it does not cover is held
     #[arg(long)]
     locked: bool,
@@ -31,7 +31,7 @@ pub(crate) fn run(global: &Global, args: &RetryArgs, ui: &Ui) -> Result<u8, Fail
     narrowed_pass(
         global,
         &root,
-        &args.names,
+        &args.instances,
         args.locked,
         &args.lock,
         "retry",

@@ -12,13 +12,13 @@ use llama_orch::root::Root;
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, LockArgs, Names, apply, plan, runtime, text};
+use super::{Global, LockArgs, Selection, apply, plan, runtime, text};
 
 /// Start instances that were put down
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
     #[command(flatten)]
-    names: Names,
+    instances: Selection,
     /// Do not extend orchestrator.lock: what it does not cover is held
     #[arg(long)]
     locked: bool,
@@ -36,7 +36,7 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<u8, Failure
     narrowed_pass(
         global,
         &root,
-        &args.names,
+        &args.instances,
         args.locked,
         &args.lock,
         "up",
@@ -53,7 +53,7 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<u8, Failure
 pub(crate) fn narrowed_pass(
     global: &Global,
     root: &Root,
-    names: &Names,
+    instances: &Selection,
     locked: bool,
     lock: &LockArgs,
     verb: &str,
@@ -62,7 +62,7 @@ pub(crate) fn narrowed_pass(
 ) -> Result<u8, Failure> {
     let loaded = global.load(root, ui)?;
     let known: BTreeSet<InstanceName> = loaded.manifest.instances.keys().cloned().collect();
-    let names = names.among(&known)?;
+    let names = instances.among(&known, Some(&loaded.manifest))?;
     let pass_lock = lock.take(root, verb)?;
     Local::bare(root).tidy()?;
     let loaded: Loaded = global.load(root, ui)?;

@@ -27,6 +27,7 @@ mod real;
 mod rollback;
 mod roots;
 mod secrets;
+mod selection;
 mod servers;
 mod services;
 mod sources;
