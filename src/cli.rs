@@ -14,6 +14,7 @@ mod down;
 mod health;
 mod history;
 mod logs;
+mod narrowed;
 mod plan;
 mod printable;
 mod progress;
@@ -33,6 +34,7 @@ use camino::Utf8PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use llama_orch::desired::resolve::Terms;
+use llama_orch::history::Asked;
 use llama_orch::reconcile::{Loaded, PassLock};
 use llama_orch::root::{self, Root};
 
@@ -117,6 +119,33 @@ enum Command {
     /// Show or check what the files say
     #[command(subcommand)]
     Config(config::ConfigCommand),
+}
+
+/// Why a person asks for something.
+#[derive(Debug, Args)]
+struct ReasonArgs {
+    /// Why, for whoever asks later
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
+    reason: Option<String>,
+}
+
+impl ReasonArgs {
+    /// The same with the verb, as the history keeps it.
+    fn asked<'a>(&'a self, verb: &'a str) -> Asked<'a> {
+        Asked {
+            verb,
+            reason: self.reason.as_deref(),
+        }
+    }
+}
+
+fn one_line(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() || text.contains(char::is_control) {
+        Err("it has to be one line of text")
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 /// How long to wait for another pass.

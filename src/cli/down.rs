@@ -14,16 +14,15 @@ use llama_orch::reconcile::{self, Loaded};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, Selection, apply, runtime, text};
+use super::{Global, ReasonArgs, Selection, apply, runtime, text};
 
 /// Stop instances and keep them down
 #[derive(Debug, Args)]
 pub(crate) struct DownArgs {
     #[command(flatten)]
     instances: Selection,
-    /// Why, for whoever asks later
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[command(flatten)]
+    why: ReasonArgs,
     /// Do not wait for their open requests (`rollout.drain`)
     #[arg(long)]
     force: bool,
@@ -53,7 +52,7 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failu
         let noted = backend.change_record(name, |record, _| {
             record.put_down = Some(PutDown {
                 at,
-                reason: args.reason.clone(),
+                reason: args.why.reason.clone(),
             });
         });
         // Its server is ended all the same, and so are the others.
@@ -63,14 +62,14 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failu
         }
     }
     let seen = runtime.block_on(backend.observe(&nothing));
-    let plan = ending(&seen, &names, args.reason.as_deref());
+    let plan = ending(&seen, &names, args.why.reason.as_deref());
     let plan = if args.force {
         plan.without_drain()
     } else {
         plan
     };
     ui.data(text::plan(&plan, ui.width(), "none of them runs"));
-    let report = apply::carry_out(&runtime, &backend, &plan, "down", &root, ui)?;
+    let report = apply::carry_out(&runtime, &backend, &plan, args.why.asked("down"), &root, ui)?;
     Ok(u8::from(
         unnoted || !report.succeeded() || plan.needs_attention(),
     ))

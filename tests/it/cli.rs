@@ -34,4 +34,5 @@ mod sources;
 mod status;
 mod status_truth;
 mod trouble;
+mod up;
 mod upgraded;
