@@ -14,18 +14,19 @@ mod down;
 mod health;
 mod history;
 mod logs;
+mod narrowed;
 mod plan;
 mod printable;
 mod progress;
 mod retry;
 mod rollback;
+mod selection;
 mod status;
 mod text;
 mod ui;
 mod up;
 mod variants;
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,11 +34,12 @@ use camino::Utf8PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use llama_orch::desired::resolve::Terms;
-use llama_orch::instance::InstanceName;
+use llama_orch::history::Asked;
 use llama_orch::reconcile::{Loaded, PassLock};
 use llama_orch::root::{self, Root};
 
 use diagnostic::{Failure, Kind};
+use selection::{Narrowing, Selection, among};
 use ui::Ui;
 
 /// Keeps a machine's llama.cpp servers in the state that `orchestrator.yaml` says.
@@ -119,62 +121,31 @@ enum Command {
     Config(config::ConfigCommand),
 }
 
-/// Which instances a verb is about.
+/// Why a person asks for something.
 #[derive(Debug, Args)]
-struct Names {
-    /// Instances by name
-    #[arg(
-        value_name = "NAME",
-        required_unless_present = "all",
-        conflicts_with = "all"
-    )]
-    names: Vec<InstanceName>,
-    /// Every instance
-    #[arg(long)]
-    all: bool,
+struct ReasonArgs {
+    /// Why, for whoever asks later
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
+    reason: Option<String>,
 }
 
-impl Names {
-    /// The names, every one of which has to be known.
-    fn among(&self, known: &BTreeSet<InstanceName>) -> Result<BTreeSet<InstanceName>, Failure> {
-        if self.all {
-            return Ok(known.clone());
+impl ReasonArgs {
+    /// The same with the verb, as the history keeps it.
+    fn asked<'a>(&'a self, verb: &'a str) -> Asked<'a> {
+        Asked {
+            verb,
+            reason: self.reason.as_deref(),
         }
-        among(&self.names, known)
     }
 }
 
-/// The names as a set, every one of which has to be known.
-fn among(
-    names: &[InstanceName],
-    known: &BTreeSet<InstanceName>,
-) -> Result<BTreeSet<InstanceName>, Failure> {
-    for name in names {
-        if !known.contains(name) {
-            let near = known
-                .iter()
-                .map(|other| {
-                    (
-                        strsim::damerau_levenshtein(name.as_str(), other.as_str()),
-                        other,
-                    )
-                })
-                .filter(|(distance, _)| *distance <= 2)
-                .min();
-            let hint = match near {
-                Some((_, other)) => format!("did you mean `{other}`?"),
-                None if known.is_empty() => "there are no instances yet".to_owned(),
-                None => {
-                    let known: Vec<&str> = known.iter().map(InstanceName::as_str).collect();
-                    format!("there are {}", known.join(", "))
-                }
-            };
-            return Err(
-                Failure::new(Kind::Usage, format!("there is no instance `{name}`")).hint(hint),
-            );
-        }
+fn one_line(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() || text.contains(char::is_control) {
+        Err("it has to be one line of text")
+    } else {
+        Ok(text.to_owned())
     }
-    Ok(names.iter().cloned().collect())
 }
 
 /// How long to wait for another pass.

@@ -25,6 +25,9 @@ pub struct Entry {
     pub seconds: f64,
     /// What asked for it: `apply`, `up`, `down`.
     pub verb: String,
+    /// Why, where the person who asked for it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Whether every step was done.
     pub succeeded: bool,
     /// Whether it was interrupted by a person before all of it was done.
@@ -32,6 +35,21 @@ pub struct Entry {
     pub interrupted: bool,
     /// What was done, in the order it ended.
     pub steps: Vec<StepEntry>,
+}
+
+/// What asks for a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// The verb.
+    pub verb: &'a str,
+    /// Why, where the person said so.
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for Asked<'a> {
+    fn from(verb: &'a str) -> Self {
+        Self { verb, reason: None }
+    }
 }
 
 /// One step of a pass.
@@ -87,14 +105,15 @@ impl StepEntry {
 
 impl Entry {
     /// What a report says of a pass.
-    pub fn of(verb: &str, at: Timestamp, took: Duration, report: &Report) -> Self {
+    pub fn of(asked: Asked<'_>, at: Timestamp, took: Duration, report: &Report) -> Self {
         let steps = report.outcomes.iter();
         let steps = steps.map(|(step, outcome)| StepEntry::of(step, outcome));
         Self {
             schema: SCHEMA,
             at: at.to_string(),
             seconds: took.as_secs_f64(),
-            verb: verb.to_owned(),
+            verb: asked.verb.to_owned(),
+            reason: asked.reason.map(str::to_owned),
             succeeded: report.succeeded(),
             interrupted: false,
             steps: steps.collect(),
@@ -102,12 +121,17 @@ impl Entry {
     }
 
     /// A pass that a person interrupted, with the steps that had begun by then.
-    pub fn interrupted(verb: &str, at: Timestamp, took: Duration, steps: Vec<StepEntry>) -> Self {
+    pub fn interrupted(
+        asked: Asked<'_>,
+        at: Timestamp,
+        took: Duration,
+        steps: Vec<StepEntry>,
+    ) -> Self {
         Self {
             succeeded: false,
             interrupted: true,
             steps,
-            ..Self::of(verb, at, took, &Report::default())
+            ..Self::of(asked, at, took, &Report::default())
         }
     }
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use llama_orch::apply::{Executor, Outcome, Report};
 use llama_orch::backend::ActionError;
 use llama_orch::backend::local::Local;
-use llama_orch::history::{self, Entry};
+use llama_orch::history::{self, Asked, Entry};
 use llama_orch::instance::InstanceName;
 use llama_orch::plan::Plan;
 use llama_orch::plan::action::Action;
@@ -69,7 +69,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
         ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
         if global.verbose {
             let details = text::details(&plan, &resolved, &observed, &loaded.lock)
-                + &variants::details(&loaded, &resolved, &[], ui.width());
+                + &variants::details(&loaded, &resolved, None, ui.width());
             if !details.is_empty() {
                 ui.data(details.trim_end());
             }
@@ -166,17 +166,18 @@ fn interrupted() -> Failure {
 }
 
 /// Runs the plan, shows what becomes of it, and notes it in the history.
-pub(crate) fn carry_out(
+pub(crate) fn carry_out<'a>(
     runtime: &Runtime,
     backend: &Local,
     plan: &Plan,
-    verb: &str,
+    asked: impl Into<Asked<'a>>,
     root: &Root,
     ui: &Ui,
 ) -> Result<Report, Failure> {
     if !plan.has_changes() {
         return Ok(Report::default());
     }
+    let asked = asked.into();
     let at = reconcile::now();
     let began = Instant::now();
     let live = Live::new(ui);
@@ -190,11 +191,11 @@ pub(crate) fn carry_out(
     live.finish();
     let took = began.elapsed();
     let Some(report) = report else {
-        let entry = Entry::interrupted(verb, at, took, live.noted());
+        let entry = Entry::interrupted(asked, at, took, live.noted());
         history::append(root, &entry)?;
         return Err(interrupted());
     };
-    history::append(root, &Entry::of(verb, at, took, &report))?;
+    history::append(root, &Entry::of(asked, at, took, &report))?;
     summarize(&report, took, ui);
     Ok(report)
 }

@@ -14,16 +14,15 @@ use llama_orch::reconcile::{self, Loaded};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, Names, apply, runtime, text};
+use super::{Global, ReasonArgs, Selection, apply, runtime, text};
 
 /// Stop instances and keep them down
 #[derive(Debug, Args)]
 pub(crate) struct DownArgs {
     #[command(flatten)]
-    names: Names,
-    /// Why, for whoever asks later
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    instances: Selection,
+    #[command(flatten)]
+    why: ReasonArgs,
     /// Do not wait for their open requests (`rollout.drain`)
     #[arg(long)]
     force: bool,
@@ -36,19 +35,24 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failu
     let nothing = Desired::nothing();
     let seen = runtime.block_on(backend.observe(&nothing));
     let mut known: BTreeSet<InstanceName> = seen.instances.keys().cloned().collect();
-    match Loaded::read(&root) {
-        Ok(loaded) => known.extend(loaded.manifest.instances.keys().cloned()),
+    let manifest = match Loaded::read(&root) {
+        Ok(loaded) => Some(loaded.manifest),
         // What runs can be ended whatever the manifest says.
-        Err(error) => ui.warning(Failure::from(error).render()),
-    }
-    let names = args.names.among(&known)?;
+        Err(error) => {
+            ui.warning(Failure::from(error).render());
+            None
+        }
+    };
+    let written = manifest.iter().flat_map(|it| it.instances.keys());
+    known.extend(written.cloned());
+    let names = args.instances.among(&known, manifest.as_ref())?;
     let at = reconcile::now();
     let mut unnoted = false;
     for name in &names {
         let noted = backend.change_record(name, |record, _| {
             record.put_down = Some(PutDown {
                 at,
-                reason: args.reason.clone(),
+                reason: args.why.reason.clone(),
             });
         });
         // Its server is ended all the same, and so are the others.
@@ -58,14 +62,14 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failu
         }
     }
     let seen = runtime.block_on(backend.observe(&nothing));
-    let plan = ending(&seen, &names, args.reason.as_deref());
+    let plan = ending(&seen, &names, args.why.reason.as_deref());
     let plan = if args.force {
         plan.without_drain()
     } else {
         plan
     };
     ui.data(text::plan(&plan, ui.width(), "none of them runs"));
-    let report = apply::carry_out(&runtime, &backend, &plan, "down", &root, ui)?;
+    let report = apply::carry_out(&runtime, &backend, &plan, args.why.asked("down"), &root, ui)?;
     Ok(u8::from(
         unnoted || !report.succeeded() || plan.needs_attention(),
     ))

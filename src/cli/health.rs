@@ -16,7 +16,7 @@ use llama_orch::reconcile::{self, Loaded};
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
-use super::{Global, among, text};
+use super::{Global, Narrowing, text};
 
 /// Ask servers how they are, right now
 ///
@@ -25,9 +25,8 @@ use super::{Global, among, text};
 #[derive(Debug, Args)]
 #[command(after_help = HEALTH_CODES)]
 pub(crate) struct HealthArgs {
-    /// Only these instances
-    #[arg(value_name = "NAME")]
-    names: Vec<InstanceName>,
+    #[command(flatten)]
+    only: Narrowing,
     /// Wait no longer than this for an answer, such as `2s` (the default is that of each `healthcheck`)
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
@@ -68,7 +67,7 @@ pub(crate) fn run(global: &Global, args: &HealthArgs, ui: &Ui) -> Result<u8, Fai
         .into_iter()
         .collect();
     let mut disabled = BTreeSet::new();
-    match Loaded::read(&root) {
+    let manifest = match Loaded::read(&root) {
         Ok(loaded) => {
             let instances = &loaded.manifest.instances;
             // Whoever left the manifest is asked as long as it runs, which its answer tells.
@@ -81,17 +80,17 @@ pub(crate) fn run(global: &Global, args: &HealthArgs, ui: &Ui) -> Result<u8, Fai
             let off = instances.iter().filter(|(_, instance)| !instance.enabled);
             disabled.extend(off.map(|(name, _)| name.clone()));
             known.extend(instances.keys().cloned());
+            Some(loaded.manifest)
         }
         // What runs can be asked whatever the manifest says.
-        Err(error) => ui.warning(Failure::from(error).render()),
-    }
-    let by_name = !args.names.is_empty();
-    let names = if by_name {
-        among(&args.names, &known)?
-    } else {
-        known
+        Err(error) => {
+            ui.warning(Failure::from(error).render());
+            None
+        }
     };
-    let names: Vec<InstanceName> = names.into_iter().collect();
+    let only = args.only.among(&known, manifest.as_ref())?;
+    let by_name = only.is_some();
+    let names: Vec<InstanceName> = only.unwrap_or(known).into_iter().collect();
     let backend = Local::bare(&root);
     let ask = || {
         let mut checkups = backend.check_up(&names, args.timeout);

@@ -71,7 +71,12 @@ fn pass(entry: &Entry) -> String {
     } else {
         ""
     };
-    let heading = format!("{at}  {}  {:.1} s{interrupted}", entry.verb, entry.seconds);
+    let reason = entry.reason.as_ref();
+    let reason = reason
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
+    let (verb, seconds) = (&entry.verb, entry.seconds);
+    let heading = format!("{at}  {verb}  {seconds:.1} s{interrupted}{reason}");
     let table = text::table(&["", "", "", ""], rows.collect());
     format!("{heading}\n{}", table.trim_start_matches('\n'))
 }

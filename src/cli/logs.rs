@@ -12,17 +12,16 @@ use llama_orch::reconcile::Loaded;
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
-use super::{Global, among};
+use super::{Global, Selection};
 
 /// Show what the servers of instances have written
 ///
-/// Lines are printed as they were written. At a terminal they keep their colours and lose everything
+/// Lines are printed as they were written; with several instances, each begins with the name of its own. At a terminal they keep their colours and lose everything
 /// else that would drive it. Rotated files are read as well, as far back as the lines asked for reach.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// The instances; with several, each line begins with its instance's name
-    #[arg(value_name = "NAME", required = true)]
-    names: Vec<InstanceName>,
+    #[command(flatten)]
+    instances: Selection,
     /// Go on as more is written
     #[arg(short, long)]
     follow: bool,
@@ -53,20 +52,24 @@ pub(crate) fn run(global: &Global, args: &LogsArgs, ui: &Ui) -> Result<u8, Failu
     let failed = |what: &str, error: &std::io::Error| {
         Failure::new(Kind::Failed, format!("cannot {what}")).because(error)
     };
-    let known: BTreeSet<InstanceName> = folder::list(root.path())
+    let begun: BTreeSet<InstanceName> = folder::list(root.path())
         .map_err(|error| failed("list the instances", &error))?
         .into_iter()
         .collect();
-    let stranger = args.names.iter().find(|name| !known.contains(*name));
-    if let Some(name) = stranger
-        && let Ok(loaded) = Loaded::read(&root)
-        && loaded.manifest.instances.contains_key(name)
-    {
+    let manifest = Loaded::read(&root).ok().map(|loaded| loaded.manifest);
+    let written = manifest.iter().flat_map(|it| it.instances.keys());
+    let known = begun.iter().chain(written).cloned().collect();
+    let mut names = args.instances.among(&known, manifest.as_ref())?;
+    let mut silent = names.difference(&begun);
+    let asked = silent.clone().find(|name| args.instances.spells_out(name));
+    // One that was not asked for by name is missed only where there is nothing else to show.
+    let silent = asked.or_else(|| silent.next().filter(|_| names.is_disjoint(&begun)));
+    if let Some(name) = silent {
         let message = format!("`{name}` has not been started yet");
         let hint = format!("`llama-orch plan {name}` shows what that takes");
         return Err(Failure::new(Kind::Failed, message).hint(hint));
     }
-    let names = among(&args.names, &known)?;
+    names.retain(|name| begun.contains(name));
     let unread =
         |path: &camino::Utf8Path, error: std::io::Error| failed(&format!("read `{path}`"), &error);
     let width = names.iter().map(|name| name.as_str().len()).max();

@@ -11,14 +11,13 @@ use llama_orch::reconcile::{self, Pass};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, TermsArgs, among, runtime, text, variants};
+use super::{Global, Narrowing, TermsArgs, runtime, text, variants};
 
 /// Show what would change, and why; changes nothing
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// Only these instances
-    #[arg(value_name = "NAME")]
-    names: Vec<InstanceName>,
+    #[command(flatten)]
+    only: Narrowing,
     #[command(flatten)]
     terms: TermsArgs,
     /// Print the plan as JSON (`config schema plan` prints its schema)
@@ -46,15 +45,16 @@ pub(crate) fn run(global: &Global, args: &PlanArgs, ui: &Ui) -> Result<u8, Failu
         mut plan,
         unreachable,
     } = pass;
-    if !args.names.is_empty() {
-        let known: BTreeSet<InstanceName> = resolved
-            .desired
-            .instances
-            .keys()
-            .chain(observed.instances.keys())
-            .cloned()
-            .collect();
-        plan = plan.narrowed(&among(&args.names, &known)?);
+    let known: BTreeSet<InstanceName> = resolved
+        .desired
+        .instances
+        .keys()
+        .chain(observed.instances.keys())
+        .cloned()
+        .collect();
+    let only = args.only.among(&known, Some(&loaded.manifest))?;
+    if let Some(names) = &only {
+        plan = plan.narrowed(names);
     }
     if args.json {
         let document = PlanDocument::from(&plan);
@@ -63,7 +63,7 @@ pub(crate) fn run(global: &Global, args: &PlanArgs, ui: &Ui) -> Result<u8, Failu
         ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
         if global.verbose {
             let details = text::details(&plan, &resolved, &observed, &loaded.lock)
-                + &variants::details(&loaded, &resolved, &args.names, ui.width());
+                + &variants::details(&loaded, &resolved, only.as_ref(), ui.width());
             if !details.is_empty() {
                 ui.data(details.trim_end());
             }

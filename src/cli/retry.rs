@@ -2,18 +2,23 @@
 //! manifest says again, and runs it.
 
 use clap::Args;
-use llama_orch::instance::record::Record;
 
 use super::diagnostic::Failure;
+use super::narrowed::{self, Wish};
 use super::ui::Ui;
-use super::up::narrowed_pass;
-use super::{Global, LockArgs, Names};
+use super::{Global, LockArgs, ReasonArgs, Selection};
 
 /// Try launches again that have failed or were rolled back
+///
+/// That is noted at once. Where another llama-orch is at work, its pass goes on as it was planned, and
+/// this one waits for it (`--lock-timeout`); if it gives up waiting, the next pass tries them again.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
-    names: Names,
+    instances: Selection,
+    #[command(flatten)]
+    why: ReasonArgs,
     /// Do not extend orchestrator.lock: what it does not cover is held
     #[arg(long)]
     locked: bool,
@@ -21,21 +26,23 @@ pub(crate) struct RetryArgs {
     lock: LockArgs,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch retry chat
+  llama-orch retry --all --reason 'the driver is mended'";
+
 pub(crate) fn run(global: &Global, args: &RetryArgs, ui: &Ui) -> Result<u8, Failure> {
-    let root = global.writable_root()?;
-    let forget = |record: &mut Record, assignment| {
-        record.failed.clear();
-        record.rolled_back = None;
-        record.pardon(assignment);
+    let wish = Wish {
+        asked: args.why.asked("retry"),
+        instances: &args.instances,
+        locked: args.locked,
+        lock: &args.lock,
+        is_noted: "what has failed of them is forgotten",
+        change: |record, assignment| {
+            record.failed.clear();
+            record.rolled_back = None;
+            record.pardon(assignment);
+        },
     };
-    narrowed_pass(
-        global,
-        &root,
-        &args.names,
-        args.locked,
-        &args.lock,
-        "retry",
-        forget,
-        ui,
-    )
+    narrowed::run(global, &wish, ui)
 }

@@ -17,7 +17,7 @@ use llama_orch::reconcile;
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
-use super::{Global, LockArgs, among, apply, plan, runtime, text};
+use super::{Global, LockArgs, ReasonArgs, among, apply, plan, runtime, text};
 
 /// Go back to the launch that was proven before, and stay there
 ///
@@ -30,9 +30,8 @@ pub(crate) struct RollbackArgs {
     /// Go to the proven launch of this build: its name, or the beginning of its id
     #[arg(long, value_name = "BUILD")]
     to: Option<String>,
-    /// Why, for whoever asks later
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[command(flatten)]
+    why: ReasonArgs,
     /// Carry it out without asking
     #[arg(short, long)]
     yes: bool,
@@ -98,7 +97,14 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
             record.roll_back(rolled_back, assignment);
         })?;
     }
-    let report = apply::carry_out(&runtime, &backend, &plan, "rollback", &root, ui)?;
+    let report = apply::carry_out(
+        &runtime,
+        &backend,
+        &plan,
+        args.why.asked("rollback"),
+        &root,
+        ui,
+    )?;
     let started = apply::await_starting(&runtime, &backend, &plan, ui)?;
     drop(pass_lock);
     if failed_its_gate(&report) {
@@ -151,7 +157,7 @@ fn choose(
         instead_of: wanted.launch.fingerprint(),
         instead_of_build: wanted.launch.build.clone(),
         at: observed.at,
-        reason: args.reason.clone(),
+        reason: args.why.reason.clone(),
     })
 }
 

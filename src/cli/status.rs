@@ -7,16 +7,15 @@ use clap::Args;
 use llama_orch::backend::local::{Local, Survey};
 use llama_orch::desired::resolve::Terms;
 use llama_orch::instance::InstanceName;
-use llama_orch::manifest::Manifest;
 use llama_orch::plan::action::{Ago, Bytes};
 use llama_orch::plan::{self, Plan};
 use llama_orch::reconcile::Loaded;
 use llama_orch::root::Root;
 use llama_orch::status::{Row, Status};
 
-use super::diagnostic::{Failure, Kind};
+use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, among, runtime, text};
+use super::{Global, Narrowing, runtime, text};
 
 /// Show every instance: state, build, address
 ///
@@ -26,12 +25,8 @@ use super::{Global, among, runtime, text};
 #[derive(Debug, Args)]
 #[command(after_help = STATUS_CODES)]
 pub(crate) struct StatusArgs {
-    /// Only these instances
-    #[arg(value_name = "NAME")]
-    names: Vec<InstanceName>,
-    /// Only instances with this tag
-    #[arg(long, value_name = "TAG")]
-    tag: Option<String>,
+    #[command(flatten)]
+    only: Narrowing,
     /// Show more columns: health, load time, last exit, process and the like (as does `-v`)
     #[arg(long)]
     wide: bool,
@@ -116,21 +111,8 @@ pub(crate) fn run(global: &Global, args: &StatusArgs, ui: &Ui) -> Result<u8, Fai
         .view
         .as_ref()
         .is_some_and(|(_, plan)| plan.needs_attention());
-    let names = match (&args.tag, &sight.loaded) {
-        (None, _) if args.names.is_empty() => None,
-        (None, _) => Some(among(&args.names, &sight.known())?),
-        (Some(tag), Ok(loaded)) => {
-            let mut names = tagged(&loaded.manifest, tag)?;
-            if !args.names.is_empty() {
-                let asked = among(&args.names, &sight.known())?;
-                names.retain(|name| asked.contains(name));
-            }
-            Some(names)
-        }
-        // Tags stand in the manifest alone.
-        (Some(_), Err(_)) => return sight.loaded.map(|_| 1),
-    };
-    if let Some(names) = names {
+    let manifest = sight.loaded.as_ref().ok().map(|loaded| &loaded.manifest);
+    if let Some(names) = args.only.among(&sight.known(), manifest)? {
         status = status.narrowed(&names);
         attention = sight
             .view
@@ -150,31 +132,6 @@ pub(crate) fn run(global: &Global, args: &StatusArgs, ui: &Ui) -> Result<u8, Fai
     }
     sight.loaded?;
     Ok(u8::from(attention || status.is_unhealthy()))
-}
-
-/// The instances with a tag, of which there has to be one.
-fn tagged(manifest: &Manifest, tag: &str) -> Result<BTreeSet<InstanceName>, Failure> {
-    let with = manifest.instances.iter();
-    let names: BTreeSet<InstanceName> = with
-        .filter(|(_, instance)| instance.tags.contains(tag))
-        .map(|(name, _)| name.clone())
-        .collect();
-    if !names.is_empty() {
-        return Ok(names);
-    }
-    let known: BTreeSet<&str> = manifest
-        .instances
-        .values()
-        .flat_map(|instance| instance.tags.iter().map(String::as_str))
-        .collect();
-    let hint = if known.is_empty() {
-        "no instance has tags".to_owned()
-    } else {
-        let known: Vec<&str> = known.into_iter().collect();
-        format!("there are {}", known.join(", "))
-    };
-    let message = format!("no instance has the tag `{tag}`");
-    Err(Failure::new(Kind::Usage, message).hint(hint))
 }
 
 /// A column: its name, and what stands in it.

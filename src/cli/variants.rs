@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use llama_orch::desired::WantedInstance;
@@ -20,12 +20,12 @@ const INDENT: usize = 4;
 /// Columns a reason needs to be wrapped rather than cut by the terminal.
 const NARROWEST_REASON: usize = 24;
 
-/// What `auto` is for each of these instances (for all where there are none named), and why; and
+/// What `auto` is for each of these instances (for all where it is `None`), and why; and
 /// what speaks against variants that were asked for by name. Empty where there is nothing to say.
 pub(crate) fn details(
     loaded: &Loaded,
     resolved: &Resolved,
-    only: &[InstanceName],
+    only: Option<&BTreeSet<InstanceName>>,
     width: Option<usize>,
 ) -> String {
     let mut automatic: BTreeMap<Choice, Vec<&str>> = BTreeMap::new();
@@ -35,7 +35,7 @@ pub(crate) fn details(
         let Some(pin) = &instance.binary else {
             continue;
         };
-        if !only.is_empty() && !only.contains(name) {
+        if only.is_some_and(|only| !only.contains(name)) {
             continue;
         }
         depends |= pin.variant == VariantRequest::Auto;

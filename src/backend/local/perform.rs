@@ -133,9 +133,6 @@ impl Local {
             self.drain(&folder, patience, true, progress).await?;
         }
         let (lock, record) = locked_record(&folder, &start.revision, &what()).await?;
-        if record.put_down.is_some() {
-            return Err(ActionError::PutDown(name.to_string()));
-        }
         let launch = match &start.launch {
             PlannedLaunch::Wanted(launch) => {
                 let registry = Registry::load(&self.root.bins()).map_err(|error| {
@@ -357,7 +354,7 @@ impl Local {
     }
 }
 
-/// The record under its lock, if the instance is still as it was seen.
+/// The record under its lock, if the instance is still as it was seen and nobody has put it down since.
 async fn locked_record(
     folder: &InstanceFolder,
     revision: &Revision,
@@ -368,13 +365,15 @@ async fn locked_record(
         failed(what.to_owned(), hint)(error)
     };
     let lock = lock_within(folder).await.map_err(unread)?;
+    let record = read_record(folder).map_err(unread)?.unwrap_or_default();
+    // Looked at first: whoever put it down has changed what was seen.
+    if record.put_down.is_some() {
+        return Err(ActionError::PutDown(folder.name().to_string()));
+    }
     if *revision != Revision::default() && Sight::of(folder).revision() != *revision {
         return Err(ActionError::Stale(folder.name().to_string()));
     }
-    Ok((
-        lock,
-        read_record(folder).map_err(unread)?.unwrap_or_default(),
-    ))
+    Ok((lock, record))
 }
 
 /// The instance's lock, waited for away from the thread that everything else runs on.

@@ -104,6 +104,7 @@ pub(crate) fn run(global: &Global, args: &RemoveArgs, ui: &Ui) -> Result<u8, Fai
         at: at.to_string(),
         seconds: began.elapsed().as_secs_f64(),
         verb: "binary remove".to_owned(),
+        reason: None,
         succeeded: failures.is_empty(),
         interrupted: false,
         steps,

@@ -1,0 +1,86 @@
+//! What a person asks of some instances: it is noted in their records at once, and brought about by an
+//! ordinary pass narrowed to them.
+//!
+//! Noting needs no other lock than that of each instance, so that it counts from then on, whoever is
+//! at work and whatever becomes of this pass.
+
+use std::collections::BTreeSet;
+
+use llama_orch::backend::local::Local;
+use llama_orch::desired::resolve::Terms;
+use llama_orch::history::Asked;
+use llama_orch::instance::InstanceName;
+use llama_orch::instance::record::Record;
+use llama_orch::reconcile::{self, Pass};
+use uuid::Uuid;
+
+use super::diagnostic::{Failure, Kind};
+use super::ui::Ui;
+use super::{Global, LockArgs, Selection, apply, plan, runtime, text};
+
+/// What is asked, and of whom.
+pub(super) struct Wish<'a> {
+    pub(super) asked: Asked<'a>,
+    pub(super) instances: &'a Selection,
+    /// Whether the lock may not be extended.
+    pub(super) locked: bool,
+    pub(super) lock: &'a LockArgs,
+    /// What holds once it is noted, in words.
+    pub(super) is_noted: &'a str,
+    /// What it changes in the record of each, given the assignment its supervisor last spoke of.
+    pub(super) change: fn(&mut Record, Option<Uuid>),
+}
+
+/// Notes what is asked, then plans and applies what concerns the instances.
+pub(super) fn run(global: &Global, wish: &Wish<'_>, ui: &Ui) -> Result<u8, Failure> {
+    let root = global.writable_root()?;
+    let loaded = global.load(&root, ui)?;
+    let known: BTreeSet<InstanceName> = loaded.manifest.instances.keys().cloned().collect();
+    let names = wish.instances.among(&known, Some(&loaded.manifest))?;
+    for name in &names {
+        Local::bare(&root).change_record(name, wish.change)?;
+    }
+    let pass_lock = wish.lock.take(&root, wish.asked.verb);
+    let pass_lock = pass_lock.map_err(|failure| match failure.kind {
+        Kind::Busy => failure.hint(format!(
+            "{} all the same, which counts from the next pass on",
+            wish.is_noted
+        )),
+        _ => failure,
+    })?;
+    Local::bare(&root).tidy()?;
+    let loaded = global.load(&root, ui)?;
+    let terms = Terms {
+        locked: wish.locked,
+        offline: global.offline,
+        attended: true,
+        ..Terms::default()
+    };
+    let backend = Local::new(&loaded, terms);
+    backend.settle()?;
+    let source = loaded.source(terms);
+    let runtime = runtime()?;
+    let Pass {
+        resolved,
+        observed,
+        plan,
+        unreachable,
+    } = runtime.block_on(reconcile::pass(&loaded, &source, &backend, terms));
+    let plan = plan.narrowed(&names);
+    ui.data(text::plan(&plan, ui.width(), text::AS_WRITTEN));
+    plan::hints(&plan, ui);
+    loaded.remember(&resolved)?;
+    backend.forget_rollbacks(&resolved.desired, &observed)?;
+    let report = apply::carry_out(&runtime, &backend, &plan, wish.asked, &root, ui)?;
+    let started = apply::await_starting(&runtime, &backend, &plan, ui)?;
+    drop(pass_lock);
+    Ok(
+        if !report.succeeded() || started == apply::Started::Failed {
+            1
+        } else if unreachable && plan::is_stuck(&plan) {
+            69
+        } else {
+            u8::from(plan.needs_attention())
+        },
+    )
+}
