@@ -10,6 +10,7 @@
 )]
 
 mod asking;
+pub mod editing;
 mod single;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,6 @@ use crate::desired::WantedInstance;
 use crate::desired::argv::Salt;
 use crate::desired::resolve::{Answers, Known, Resolution, Resolved, Terms, resolve};
 use crate::durable::{self, FileError, FileLock};
-use crate::install;
 use crate::instance::InstanceName;
 use crate::kill_point;
 use crate::lock::{Lock, LockError};
@@ -140,19 +140,7 @@ impl Machine {
 impl Loaded {
     /// Reads everything; writes nothing.
     pub fn read(root: &Root) -> Result<Self, LoadError> {
-        let manifest = Manifest::parse(&read_texts(root)?)?;
-        let lock = match durable::read_text(&root.lock())? {
-            Some(text) => Lock::parse(root::LOCK, &text)?,
-            None => Lock::default(),
-        };
-        Ok(Self {
-            root: root.clone(),
-            manifest,
-            lock,
-            registry: install::listed(&root.bins())?,
-            machine: Machine::load(root)?,
-            host: Host::detect().ok_or(LoadError::UnknownHost)?,
-        })
+        Self::of(root, &read_texts(root)?)
     }
 
     /// The source builds come from.

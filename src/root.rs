@@ -126,6 +126,20 @@ impl Root {
             .ok_or(RootError::NotFound(current.clone()))
     }
 
+    /// The same, or else the folder that was named, or the current one, for a manifest that is to be
+    /// written there: whether there is one already is the second value.
+    pub fn find_or_begin(named: Option<&Utf8Path>) -> Result<(Self, bool), RootError> {
+        match Self::find(named) {
+            Ok(root) => {
+                let is_there = root.manifest().exists();
+                Ok((root, is_there))
+            }
+            Err(RootError::NotFound(folder)) => Ok((Self(folder), false)),
+            Err(RootError::NoManifest(folder)) if folder.is_dir() => Ok((Self(folder), false)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A root that is known to be one.
     pub fn new(path: impl Into<Utf8PathBuf>) -> Self {
         Self(path.into())

@@ -169,7 +169,7 @@ fn step_diff(step: &Step, observed: &Observed) -> String {
 }
 
 /// A unified diff in colour; empty where nothing differs.
-fn unified(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
+pub(crate) fn unified(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
     if old == new {
         return String::new();
     }

@@ -1,0 +1,355 @@
+//! Verbs that edit the files: they plan on the edited texts in memory, show the difference and the
+//! plan, ask, and only then replace the files and apply.
+//!
+//! What is edited is each verb's own to say ([`Wish`]); how a text is edited is left to the library.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use clap::Args;
+use llama_orch::backend::local::Local;
+use llama_orch::desired::resolve::{Resolved, Terms};
+use llama_orch::instance::InstanceName;
+use llama_orch::instance::record::Record;
+use llama_orch::lock::Lock;
+use llama_orch::manifest::Texts;
+use llama_orch::manifest::edit::{self, Edit, EditError};
+use llama_orch::plan::Plan;
+use llama_orch::plan::action::BlockReason;
+use llama_orch::reconcile::editing::{self, FileEdit, ReplaceError};
+use llama_orch::reconcile::{self, LoadError, Loaded, Pass, PassLock, read_texts};
+use llama_orch::release::source::AnySource;
+use llama_orch::root::{self, Root};
+use uuid::Uuid;
+
+use super::diagnostic::{Failure, Kind};
+use super::ui::Ui;
+use super::{Global, LockArgs, ReasonArgs, Runtime, apply, plan, runtime, text};
+
+/// What goes for every verb that edits.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
+pub(super) struct EditArgs {
+    /// Show what would be written and done, and do neither
+    #[arg(long, conflicts_with_all = ["yes", "no_apply"])]
+    dry_run: bool,
+    /// Write the files and leave it at that
+    #[arg(long)]
+    no_apply: bool,
+    /// Carry it out without asking
+    #[arg(short, long)]
+    yes: bool,
+    /// Do not wait for the open requests of servers that stop (`rollout.drain`)
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    why: ReasonArgs,
+    #[command(flatten)]
+    lock: LockArgs,
+}
+
+/// What a verb wants changed.
+#[derive(Default)]
+pub(super) struct Wish {
+    /// In the files.
+    pub(super) edits: Vec<Edit>,
+    /// Floating pins that are to be resolved anew.
+    pub(super) moved: BTreeSet<InstanceName>,
+    /// In the record of each instance that is edited, once the files are written.
+    pub(super) record: Option<Box<dyn Fn(&mut Record, Option<Uuid>)>>,
+}
+
+impl Wish {
+    pub(super) fn to(edits: Vec<Edit>) -> Self {
+        Self {
+            edits,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.edits.is_empty() && self.moved.is_empty()
+    }
+
+    fn names(&self) -> BTreeSet<InstanceName> {
+        let edited = self.edits.iter().map(Edit::instance);
+        edited.chain(&self.moved).cloned().collect()
+    }
+
+    /// Whether it asks for builds, which have to be there to be had.
+    fn asks_for_builds(&self) -> bool {
+        let asks = |edit: &Edit| matches!(edit, Edit::Pin { .. } | Edit::Add { .. });
+        !self.moved.is_empty() || self.edits.iter().any(asks)
+    }
+
+    fn removes(&self) -> bool {
+        let removes = |edit: &Edit| matches!(edit, Edit::Remove { .. });
+        self.edits.iter().any(removes)
+    }
+}
+
+/// A root that is being edited, under its pass lock unless it is only to be shown.
+pub(super) struct Editing<'a> {
+    global: &'a Global,
+    args: &'a EditArgs,
+    verb: &'static str,
+    ui: &'a Ui,
+    pub(super) root: Root,
+    pub(super) loaded: Loaded,
+    pub(super) runtime: Runtime,
+    texts: Texts,
+    is_new: bool,
+    _lock: Option<PassLock>,
+}
+
+impl<'a> Editing<'a> {
+    pub(super) fn begin(
+        global: &'a Global,
+        args: &'a EditArgs,
+        verb: &'static str,
+        ui: &'a Ui,
+    ) -> Result<Self, Failure> {
+        let root = global.find_root()?;
+        Self::of(global, args, verb, ui, root, None)
+    }
+
+    /// The same for a root whose manifest may be still to be written: then this is its first text.
+    pub(super) fn of(
+        global: &'a Global,
+        args: &'a EditArgs,
+        verb: &'static str,
+        ui: &'a Ui,
+        root: Root,
+        first: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let mut lock = None;
+        if !args.dry_run {
+            root.check_writable(global.allow_network_root)?;
+            lock = Some(args.lock.take(&root, verb)?);
+            Local::bare(&root).tidy()?;
+        }
+        let texts = match (read_texts(&root), first) {
+            (Err(LoadError::NoManifest(_)), Some(first)) => editing::new_texts(first),
+            (texts, _) => texts?,
+        };
+        let is_new = !root.manifest().exists();
+        let loaded = Loaded::of(&root, &texts)?;
+        if global.verbose {
+            ui.remark(format_args!("root: {}", root.path()));
+        }
+        Ok(Self {
+            global,
+            args,
+            verb,
+            ui,
+            root,
+            loaded,
+            runtime: runtime()?,
+            texts,
+            is_new,
+            _lock: lock,
+        })
+    }
+
+    /// The instances of the manifest as it is.
+    pub(super) fn known(&self) -> BTreeSet<InstanceName> {
+        self.loaded.manifest.instances.keys().cloned().collect()
+    }
+
+    pub(super) const fn terms(&self) -> Terms {
+        Terms {
+            locked: false,
+            offline: self.global.offline,
+            // Who takes the last one out says so by name.
+            allow_empty: true,
+            prune: false,
+            attended: true,
+        }
+    }
+
+    pub(super) fn source(&self) -> AnySource {
+        self.loaded.source(self.terms())
+    }
+
+    /// What the root would be with these edits, for whoever wants to know before it is one.
+    pub(super) fn with(&self, edits: &[Edit]) -> Result<Loaded, Failure> {
+        let texts = edit::edit(&self.texts, edits)?;
+        Ok(self.loaded.with_texts(&texts).map_err(LoadError::from)?)
+    }
+
+    /// Shows, asks, writes and applies.
+    pub(super) fn run(self, wish: &Wish) -> Result<u8, Failure> {
+        let Self { ui, args, .. } = self;
+        let names = wish.names();
+        let texts = edit::edit(&self.texts, &wish.edits)?;
+        let edits = editing::edits(&self.texts, &texts, self.is_new);
+        let mut loaded = self.loaded.with_texts(&texts).map_err(LoadError::from)?;
+        for name in &wish.moved {
+            loaded.lock.pins.remove(name);
+        }
+        let terms = self.terms();
+        let backend = Local::new(&loaded, terms);
+        if !args.dry_run {
+            backend.settle()?;
+        }
+        let source = loaded.source(terms);
+        let pass = self
+            .runtime
+            .block_on(reconcile::pass(&loaded, &source, &backend, terms));
+        let Pass {
+            resolved,
+            observed,
+            plan,
+            unreachable,
+        } = pass;
+        let mut plan = plan.narrowed(&names);
+        if args.force {
+            plan = plan.without_drain();
+        }
+        self.show(&edits, &resolved, &plan);
+        if wish.asks_for_builds() && is_unresolved(&plan) && !(args.no_apply && unreachable) {
+            ui.remark("nothing was changed");
+            return Ok(if unreachable { 69 } else { 1 });
+        }
+        if args.dry_run {
+            return Ok(0);
+        }
+        if !self.agreed(wish)? {
+            ui.remark("nothing was changed");
+            return Ok(1);
+        }
+        editing::replace(&self.root, &edits)?;
+        loaded.remember(&resolved)?;
+        self.tell_written(&edits, &resolved.lock);
+        if let Some(record) = &wish.record {
+            for name in &names {
+                backend.change_record(name, record)?;
+            }
+        }
+        if args.no_apply {
+            ui.remark("See `llama-orch plan`.");
+            return Ok(0);
+        }
+        backend.forget_rollbacks(&resolved.desired, &observed)?;
+        let asked = args.why.asked(self.verb);
+        let report = apply::carry_out(&self.runtime, &backend, &plan, asked, &self.root, ui)?;
+        let started = apply::await_starting(&self.runtime, &backend, &plan, ui)?;
+        Ok(
+            if !report.succeeded() || started == apply::Started::Failed {
+                1
+            } else {
+                u8::from(plan.needs_attention())
+            },
+        )
+    }
+
+    /// The files as they would change, and what follows.
+    fn show(&self, edits: &[FileEdit<'_>], resolved: &Resolved, plan: &Plan) {
+        let mut shown = String::new();
+        for edit in edits {
+            let was = if edit.before.is_some() { edit.name } else { "nothing" };
+            shown += &text::unified(edit.before.unwrap_or_default(), edit.after, was, edit.name);
+            shown.push('\n');
+        }
+        let (before, after) = (&self.loaded.lock, &resolved.lock);
+        if self.global.verbose {
+            let diff = text::unified(&before.print(), &after.print(), root::LOCK, root::LOCK);
+            if !diff.is_empty() {
+                shown += &diff;
+                shown.push('\n');
+            }
+        } else if let Some(summary) = lock_summary(before, after) {
+            let _ = writeln!(shown, "    {summary}\n");
+        }
+        shown += &text::plan(plan, self.ui.width(), "what runs is what would be written");
+        self.ui.data(shown);
+        plan::hints(plan, self.ui);
+    }
+
+    fn agreed(&self, wish: &Wish) -> Result<bool, Failure> {
+        if self.args.yes {
+            return Ok(true);
+        }
+        if self.ui.can_ask() {
+            let question = if self.args.no_apply {
+                "\nWrite it?"
+            } else {
+                "\nWrite it and carry it out?"
+            };
+            return self.ui.ask(question);
+        }
+        if wish.removes() {
+            let message = "nobody can be asked whether an instance is to be removed".to_owned();
+            return Err(Failure::new(Kind::Failed, message).hint("say `--yes`, or see `--dry-run`"));
+        }
+        Ok(true)
+    }
+
+    /// What is to be committed, where the root is kept in git.
+    fn tell_written(&self, edits: &[FileEdit<'_>], lock: &Lock) {
+        let mut names: Vec<String> = edits.iter().map(|edit| format!("`{}`", edit.name)).collect();
+        if *lock != self.loaded.lock {
+            names.push(format!("`{}`", root::LOCK));
+        }
+        let mut folders = self.root.path().ancestors();
+        if !names.is_empty() && folders.any(|folder| folder.join(".git").exists()) {
+            let names = names.join(", ");
+            self.ui.remark(format_args!("Written: {names}. Commit what is kept in git."));
+        }
+    }
+}
+
+fn is_unresolved(plan: &Plan) -> bool {
+    let unresolved = |why: &BlockReason| matches!(why, BlockReason::Unresolved(_));
+    plan.blockers().iter().any(|blocker| unresolved(&blocker.why))
+}
+
+/// What changes in the lock, on one line: its many archives are nothing to read.
+fn lock_summary(before: &Lock, after: &Lock) -> Option<String> {
+    let mut changes = Vec::new();
+    for (name, pin) in &after.pins {
+        match before.pins.get(name) {
+            Some(was) if was == pin => {}
+            Some(was) => changes.push(format!("{name} {} {} -> {}", pin.version, was.tag, pin.tag)),
+            None => changes.push(format!("{name} {} is {}", pin.version, pin.tag)),
+        }
+    }
+    let gone = before.pins.keys().filter(|name| !after.pins.contains_key(*name));
+    changes.extend(gone.map(|name| format!("{name} floats no more")));
+    let archives = |tags: &mut dyn Iterator<Item = String>, verb: &str| {
+        let tags: Vec<String> = tags.collect();
+        (!tags.is_empty()).then(|| format!("{verb} the archives of {}", tags.join(", ")))
+    };
+    let new = after.assets.keys().filter(|tag| !before.assets.contains_key(tag));
+    changes.extend(archives(&mut new.map(ToString::to_string), "gets"));
+    let old = before.assets.keys().filter(|tag| !after.assets.contains_key(tag));
+    changes.extend(archives(&mut old.map(ToString::to_string), "loses"));
+    (!changes.is_empty()).then(|| format!("{}: {}", root::LOCK, changes.join("; ")))
+}
+
+impl From<EditError> for Failure {
+    fn from(error: EditError) -> Self {
+        let failure = Self::of(Kind::Invalid, &error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<ReplaceError> for Failure {
+    fn from(error: ReplaceError) -> Self {
+        let hint = error.hint();
+        let failure = match error {
+            ReplaceError::File(error) => return error.into(),
+            error => Self::of(Kind::Failed, &error),
+        };
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
