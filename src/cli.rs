@@ -42,13 +42,16 @@ use ui::Ui;
 
 /// Keeps a machine's llama.cpp servers in the state that `orchestrator.yaml` says.
 #[derive(Debug, Parser)]
-#[command(name = "llama-orch", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "llama-orch", version = VERSION, propagate_version = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
     command: Command,
 }
+
+/// The number of the version, and the commit it was built from where that is known.
+const VERSION: &str = env!("LLAMA_ORCH_VERSION");
 
 const EXIT_CODES: &str = "\
 Exit codes:

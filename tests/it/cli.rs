@@ -34,3 +34,4 @@ mod status;
 mod status_truth;
 mod trouble;
 mod upgraded;
+mod version;
