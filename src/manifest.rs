@@ -14,7 +14,7 @@ mod layer;
 mod mistake;
 pub(crate) mod node;
 pub mod schema;
-mod show;
+pub mod show;
 mod text;
 mod value;
 
@@ -35,7 +35,6 @@ pub(crate) use check::hosts_overlap;
 pub(crate) use excerpt::{is_secret_name, without_tokens};
 pub(crate) use mistake::Collector;
 pub use mistake::{Mistake, Mistakes};
-pub use show::show;
 pub(crate) use text::yaml_text;
 pub use text::{SourceText, Texts};
 pub use value::duration_of;
