@@ -12,6 +12,8 @@ mod describe;
 mod diagnostic;
 mod down;
 mod health;
+#[cfg(test)]
+mod help;
 mod history;
 mod logs;
 mod plan;
@@ -67,6 +69,7 @@ Exit codes:
 
 /// What can stand before any verb.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a switch of the command line"
@@ -95,12 +98,9 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Make it so: install, start, restart, roll back
     Apply(apply::ApplyArgs),
-    /// Show every instance: state, build, address
     #[command(visible_alias = "ps")]
     Status(status::StatusArgs),
-    /// Show everything about one instance
     Describe(describe::DescribeArgs),
-    /// Ask servers how they are, right now
     Health(health::HealthArgs),
     /// Start instances that were put down
     Up(up::UpArgs),
@@ -108,9 +108,7 @@ enum Command {
     Down(down::DownArgs),
     /// Try launches again that have failed or were rolled back
     Retry(retry::RetryArgs),
-    /// Go back to the launch that was proven before, and stay there
     Rollback(rollback::RollbackArgs),
-    /// Show what an instance's server has written
     Logs(logs::LogsArgs),
     /// Show what past passes did
     History(history::HistoryArgs),
