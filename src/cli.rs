@@ -7,6 +7,7 @@
 
 mod apply;
 mod binary;
+mod completions;
 mod config;
 mod describe;
 mod diagnostic;
@@ -16,6 +17,7 @@ mod health;
 mod help;
 mod history;
 mod logs;
+mod man;
 mod plan;
 mod printable;
 mod progress;
@@ -118,6 +120,8 @@ enum Command {
     /// Show or check what the files say
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Which instances a verb is about.
@@ -245,6 +249,9 @@ impl Global {
 
 /// Parses the command line, runs the verb and turns what came of it into an exit code.
 pub(crate) fn run() -> ExitCode {
+    if let Some(code) = completions::answer() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -272,6 +279,8 @@ pub(crate) fn run() -> ExitCode {
         Command::History(args) => history::run(&cli.global, args, &ui),
         Command::Binary(command) => binary::run(&cli.global, command, &ui),
         Command::Config(command) => config::run(&cli.global, command, &ui),
+        Command::Completions(args) => completions::run(args, &ui),
+        Command::Man(args) => man::run(args, &ui),
     };
     match result {
         Ok(code) => ExitCode::from(code),
