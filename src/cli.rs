@@ -7,13 +7,17 @@
 
 mod apply;
 mod binary;
+mod completions;
 mod config;
 mod describe;
 mod diagnostic;
 mod down;
 mod health;
+#[cfg(test)]
+mod help;
 mod history;
 mod logs;
+mod man;
 mod narrowed;
 mod plan;
 mod printable;
@@ -44,13 +48,16 @@ use ui::Ui;
 
 /// Keeps a machine's llama.cpp servers in the state that `orchestrator.yaml` says.
 #[derive(Debug, Parser)]
-#[command(name = "llama-orch", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "llama-orch", version = VERSION, propagate_version = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
     command: Command,
 }
+
+/// The number of the version, and the commit it was built from where that is known.
+const VERSION: &str = env!("LLAMA_ORCH_VERSION");
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -66,6 +73,7 @@ Exit codes:
 
 /// What can stand before any verb.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a switch of the command line"
@@ -94,12 +102,9 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Make it so: install, start, restart, roll back
     Apply(apply::ApplyArgs),
-    /// Show every instance: state, build, address
     #[command(visible_alias = "ps")]
     Status(status::StatusArgs),
-    /// Show everything about one instance
     Describe(describe::DescribeArgs),
-    /// Ask servers how they are, right now
     Health(health::HealthArgs),
     /// Start instances that were put down
     Up(up::UpArgs),
@@ -107,9 +112,7 @@ enum Command {
     Down(down::DownArgs),
     /// Try launches again that have failed or were rolled back
     Retry(retry::RetryArgs),
-    /// Go back to the launch that was proven before, and stay there
     Rollback(rollback::RollbackArgs),
-    /// Show what an instance's server has written
     Logs(logs::LogsArgs),
     /// Show what past passes did
     History(history::HistoryArgs),
@@ -119,6 +122,8 @@ enum Command {
     /// Show or check what the files say
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Why a person asks for something.
@@ -215,6 +220,9 @@ impl Global {
 
 /// Parses the command line, runs the verb and turns what came of it into an exit code.
 pub(crate) fn run() -> ExitCode {
+    if let Some(code) = completions::answer() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -242,6 +250,8 @@ pub(crate) fn run() -> ExitCode {
         Command::History(args) => history::run(&cli.global, args, &ui),
         Command::Binary(command) => binary::run(&cli.global, command, &ui),
         Command::Config(command) => config::run(&cli.global, command, &ui),
+        Command::Completions(args) => completions::run(args, &ui),
+        Command::Man(args) => man::run(args, &ui),
     };
     match result {
         Ok(code) => ExitCode::from(code),

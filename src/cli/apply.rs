@@ -22,6 +22,7 @@ use super::{Global, LockArgs, Runtime, TermsArgs, plan, runtime, text, variants}
 
 /// Make it so: install, start, restart, roll back
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ApplyArgs {
     /// Carry it out without asking, removals included
     #[arg(short, long)]
@@ -34,6 +35,12 @@ pub(crate) struct ApplyArgs {
     #[command(flatten)]
     lock: LockArgs,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch apply
+  llama-orch apply --yes --prune             # in a script; unused builds go
+  llama-orch apply --locked                  # nothing but what the lock covers";
 
 pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;

@@ -2,6 +2,8 @@
 
 use clap::{Subcommand, ValueEnum};
 use llama_orch::instance::InstanceName;
+use llama_orch::manifest::show::document::{self, ShownInstances};
+use llama_orch::manifest::show::show;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
 use llama_orch::{binaries, describe, health, history, plan, status};
@@ -14,19 +16,46 @@ use super::{Global, among};
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Print instances as they are after merging, and where each value was written
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// Only this instance
         name: Option<InstanceName>,
+        /// Print it as JSON (`config schema config-show` prints its schema)
+        #[arg(long)]
+        json: bool,
     },
     /// Check orchestrator.yaml and every config.json
+    #[command(after_help = VALIDATE_EXAMPLES)]
     Validate,
-    /// Print a JSON Schema
+    /// Print a JSON Schema: of orchestrator.yaml, or of what a verb prints with --json
+    #[command(after_help = SCHEMA_EXAMPLES)]
     Schema {
         /// Of what
         #[arg(value_enum, default_value_t = SchemaOf::Manifest)]
         of: SchemaOf,
     },
 }
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  llama-orch config show
+  llama-orch config show chat
+  llama-orch config show --json | jq '.instances[].values.server.port'";
+
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  llama-orch config validate && git commit --all";
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  llama-orch config schema > orchestrator.schema.json
+  llama-orch config schema status
+
+In an editor:
+  The first command, and this as the first line of orchestrator.yaml, make an
+  editor that knows the YAML language server complete and check it:
+
+  # yaml-language-server: $schema=orchestrator.schema.json";
 
 /// What there is a schema of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,6 +72,8 @@ pub(crate) enum SchemaOf {
     Health,
     /// A line of history --json
     History,
+    /// config show --json
+    ConfigShow,
     /// binary list --json
     BinaryList,
     /// binary info --json
@@ -57,18 +88,25 @@ pub(crate) enum SchemaOf {
 
 pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u8, Failure> {
     match command {
-        ConfigCommand::Show { name } => {
+        ConfigCommand::Show { name, json } => {
             let manifest = parse(global)?;
             let known = manifest.instances.keys().cloned().collect();
             let names = match name {
                 Some(name) => among(std::slice::from_ref(name), &known)?,
                 None => known,
             };
+            if *json {
+                let instances = manifest.instances.iter();
+                let shown = instances.filter(|(name, _)| names.contains(*name));
+                let shown = ShownInstances::of(shown);
+                ui.data(serde_json::to_string_pretty(&shown).unwrap_or_default());
+                return Ok(0);
+            }
             for name in &names {
                 let Some(instance) = manifest.instances.get(name) else {
                     continue;
                 };
-                let shown = manifest::show(name, instance);
+                let shown = show(name, instance);
                 if names.len() == 1 {
                     ui.data(shown.trim_end());
                 } else {
@@ -93,6 +131,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::Describe => describe::schema(),
                 SchemaOf::Health => health::schema(),
                 SchemaOf::History => history::schema(),
+                SchemaOf::ConfigShow => document::schema(),
                 SchemaOf::BinaryList => binaries::list_schema(),
                 SchemaOf::BinaryInfo => binaries::info_schema(),
                 SchemaOf::BinaryLatest => binaries::latest_schema(),

@@ -21,6 +21,7 @@ use super::{Global, among};
 /// What is wanted, what runs and how it was launched (without its secrets), what passes and supervisors
 /// remember, what a pass would do, and where its files are.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct DescribeArgs {
     /// The instance
     name: InstanceName,
@@ -28,6 +29,11 @@ pub(crate) struct DescribeArgs {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch describe chat
+  llama-orch describe chat --json | jq '.launch.build'";
 
 /// How many past steps are shown.
 const PAST_SHOWN: usize = 5;

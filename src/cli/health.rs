@@ -23,7 +23,7 @@ use super::{Global, Narrowing, text};
 /// Each is asked as its `healthcheck` says, and nothing that would wake a sleeping model. Without names
 /// every instance is asked, and those that are down on purpose do not count.
 #[derive(Debug, Args)]
-#[command(after_help = HEALTH_CODES)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct HealthArgs {
     #[command(flatten)]
     only: Narrowing,
@@ -41,13 +41,16 @@ pub(crate) struct HealthArgs {
     json: bool,
 }
 
-const HEALTH_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Examples:
+  llama-orch health
+  llama-orch health chat --wait 5m && echo ready
+  until llama-orch health chat > /dev/null; do sleep 1; done
+
 Exit codes:
   0    all of them are healthy, or sleep and would wake
   1    one is not: it loads, does not answer, or is down
-  130  interrupted, as `--watch` always ends
-
-    until llama-orch health chat > /dev/null; do sleep 1; done";
+  130  interrupted, as `--watch` always ends";
 
 /// How long until servers are asked again while waiting, and while watching.
 const WAIT_BETWEEN: Duration = Duration::from_millis(200);

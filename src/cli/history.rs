@@ -9,6 +9,7 @@ use super::{Global, text};
 
 /// Show what past passes did
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct HistoryArgs {
     /// Show so many of the last passes
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
@@ -17,6 +18,11 @@ pub(crate) struct HistoryArgs {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch history -n 5
+  llama-orch history --json | jq -r 'select(.interrupted) | .at'";
 
 pub(crate) fn run(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.find_root()?;

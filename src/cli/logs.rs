@@ -19,6 +19,7 @@ use super::{Global, Selection};
 /// Lines are printed as they were written; with several instances, each begins with the name of its own. At a terminal they keep their colours and lose everything
 /// else that would drive it. Rotated files are read as well, as far back as the lines asked for reach.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct LogsArgs {
     #[command(flatten)]
     instances: Selection,
@@ -32,6 +33,12 @@ pub(crate) struct LogsArgs {
     #[arg(long)]
     supervisor: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch logs chat -n 20
+  llama-orch logs --follow chat embed
+  llama-orch logs chat --supervisor";
 
 /// How often followed logs are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

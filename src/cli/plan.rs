@@ -15,6 +15,7 @@ use super::{Global, Narrowing, TermsArgs, runtime, text, variants};
 
 /// Show what would change, and why; changes nothing
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     only: Narrowing,
@@ -27,6 +28,12 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     detailed_exitcode: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch plan
+  llama-orch plan chat -v               # with differences, and why this variant
+  llama-orch plan --detailed-exitcode || llama-orch apply --yes";
 
 pub(crate) fn run(global: &Global, args: &PlanArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.find_root()?;

@@ -23,6 +23,7 @@ use super::{Global, LockArgs, ReasonArgs, among, apply, plan, runtime, text};
 ///
 /// It stays there until the manifest wants something else of the instance, or `retry` lifts it.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct RollbackArgs {
     /// The instance
     #[arg(value_name = "NAME")]
@@ -44,6 +45,11 @@ pub(crate) struct RollbackArgs {
     #[command(flatten)]
     lock: LockArgs,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch rollback chat
+  llama-orch rollback chat --to b9553 --reason \"slower answers\"";
 
 pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;

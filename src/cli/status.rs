@@ -23,7 +23,7 @@ use super::{Global, Narrowing, runtime, text};
 /// is what a server and its children have in place (RSS), so that a model that is mapped by several
 /// counts in each.
 #[derive(Debug, Args)]
-#[command(after_help = STATUS_CODES)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     only: Narrowing,
@@ -35,11 +35,16 @@ pub(crate) struct StatusArgs {
     json: bool,
 }
 
-const STATUS_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Examples:
+  llama-orch status
+  llama-orch status --tag gpu0 --wide
+  llama-orch ps --json | jq -r '.instances[] | select(.matches | not) | .name'
+
 Exit codes:
   0    every instance runs, starts, or is down because somebody wants it so
   1    one is in another state, is blocked, or has a failure on hold
-  65   orchestrator.yaml or a config file is invalid (what runs is shown all the same)";
+  65   orchestrator.yaml or a config file is invalid (but see what runs)";
 
 /// A root as far as it can be read, and what is there.
 pub(super) struct Sight {

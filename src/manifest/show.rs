@@ -3,6 +3,9 @@
 //! What it prints can be read again. Secrets are named, never resolved, and left out where they
 //! stand in the manifest itself.
 
+pub mod document;
+
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -19,10 +22,15 @@ const COLUMN: usize = 44;
 /// Prints an instance with every value that is in force and where it was written: `defaults`, the
 /// instance's `config.json`, `orchestrator.yaml`, or nowhere (`built in`).
 pub fn show(name: &InstanceName, instance: &Instance) -> String {
+    print(name, instance).text
+}
+
+fn print<'a>(name: &'a InstanceName, instance: &'a Instance) -> Page<'a> {
     let mut page = Page {
         name,
         instance,
         text: String::new(),
+        origins: BTreeMap::new(),
         section: None,
     };
     if let Some(pin) = &instance.binary {
@@ -48,13 +56,15 @@ pub fn show(name: &InstanceName, instance: &Instance) -> String {
     page.list("tags", instance.tags.iter().cloned());
     page.top("stop_timeout", time(instance.stop_timeout));
     page.top("enabled", instance.enabled);
-    page.text
+    page
 }
 
 struct Page<'a> {
     name: &'a InstanceName,
     instance: &'a Instance,
     text: String,
+    /// Where each value was written, by its path.
+    origins: BTreeMap<String, String>,
     section: Option<&'static str>,
 }
 
@@ -263,13 +273,15 @@ impl Page<'_> {
         self.text.push('\n');
     }
 
-    fn origin(&self, path: &str) -> String {
-        match self.instance.origins.get(path) {
+    fn origin(&mut self, path: &str) -> String {
+        let origin = match self.instance.origins.get(path) {
             None => "built in".to_owned(),
             Some(Origin::Defaults) => "defaults".to_owned(),
             Some(Origin::Config) => format!("instances/{}/config.json", self.name),
             Some(Origin::Inline) => "orchestrator.yaml".to_owned(),
-        }
+        };
+        self.origins.insert(path.to_owned(), origin.clone());
+        origin
     }
 }
 

@@ -3,6 +3,7 @@
 mod layers;
 mod mistakes;
 mod properties;
+mod reference;
 mod schema;
 mod show;
 mod yaml;

@@ -18,6 +18,7 @@ use crate::cli::ui::Ui;
 
 /// Show everything about one build
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct InfoArgs {
     /// The build: the beginning of its id, or its name
     #[arg(value_name = "PREFIX")]
@@ -26,6 +27,11 @@ pub(crate) struct InfoArgs {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch binary info b9553
+  llama-orch binary info 1f0c --json | jq -r '.folder'";
 
 pub(crate) fn run(global: &Global, args: &InfoArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.find_root()?;

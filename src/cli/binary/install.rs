@@ -26,6 +26,7 @@ use crate::cli::{Global, runtime, text};
 /// Install a build
 #[derive(Debug, Args)]
 #[command(disable_version_flag = true)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct InstallArgs {
     /// `b9553`, `v0.9.0`, `stable`, `nightly`; with `--url`, any name
     #[arg(value_name = "VERSION")]
@@ -52,6 +53,12 @@ pub(crate) struct InstallArgs {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch binary install stable
+  llama-orch binary install b9553 --variant vulkan
+  llama-orch binary install b9553 --from-file llama-b9553-bin-ubuntu-x64.tar.gz";
 
 pub(crate) fn run(global: &Global, args: &InstallArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;

@@ -11,6 +11,7 @@ use crate::cli::{Global, runtime, text};
 
 /// Show the newest stable and nightly build
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct LatestArgs {
     /// Which variant they should have: `auto`, a family such as `cuda`, or a name such as `vulkan-x64`
     #[arg(long, value_name = "VARIANT", default_value = "auto")]
@@ -19,6 +20,11 @@ pub(crate) struct LatestArgs {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch binary latest
+  llama-orch binary latest --variant cuda --json | jq '.nightly.build'";
 
 pub(crate) fn run(global: &Global, args: &LatestArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.find_root()?;

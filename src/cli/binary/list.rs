@@ -14,11 +14,17 @@ use crate::cli::{Global, text};
 
 /// Show what is installed and who uses it
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ListArgs {
     /// Print it as JSON (`config schema binary-list` prints its schema)
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch binary list
+  llama-orch binary list --json | jq -r '.binaries[].id'";
 
 /// Columns the names of instances have at least, however narrow the terminal is.
 const NARROWEST_NAMES: usize = 16;

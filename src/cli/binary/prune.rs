@@ -23,6 +23,7 @@ use crate::cli::{Global, LockArgs, apply, runtime, text};
 
 /// Remove every build that nothing uses, but the newest few
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct PruneArgs {
     /// Keep so many of the newest unused builds, in place of `retention.keep`
     #[arg(long, value_name = "N")]
@@ -39,6 +40,11 @@ pub(crate) struct PruneArgs {
     #[command(flatten)]
     lock: LockArgs,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch binary prune --dry-run
+  llama-orch binary prune --keep 1 --yes";
 
 pub(crate) fn run(global: &Global, args: &PruneArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = if args.dry_run {

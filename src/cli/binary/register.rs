@@ -17,6 +17,7 @@ use crate::cli::{Global, text};
 /// Take in a build of your own
 #[derive(Debug, Args)]
 #[command(disable_version_flag = true)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct RegisterArgs {
     /// The folder with `llama-server` and its libraries
     #[arg(value_name = "PATH")]
@@ -37,6 +38,11 @@ pub(crate) struct RegisterArgs {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch binary register ~/llama.cpp/build/bin --version mine
+  llama-orch binary register /opt/llama --version fork-7 --link";
 
 pub(crate) fn run(global: &Global, args: &RegisterArgs, ui: &Ui) -> Result<u8, Failure> {
     let request = args.version.as_str().parse();

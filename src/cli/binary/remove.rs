@@ -19,6 +19,7 @@ use crate::cli::{Global, LockArgs};
 
 /// Remove builds that nothing uses
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct RemoveArgs {
     /// Builds, each by the beginning of its id, or by its name
     #[arg(value_name = "PREFIX", required = true)]
@@ -32,6 +33,11 @@ pub(crate) struct RemoveArgs {
     #[command(flatten)]
     lock: LockArgs,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch binary remove b9553
+  llama-orch binary remove 1f0c 77ab --yes";
 
 pub(crate) fn run(global: &Global, args: &RemoveArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;

@@ -18,6 +18,7 @@ use crate::cli::{Global, text};
 
 /// Compare installed builds with what was installed
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct VerifyArgs {
     /// Builds, each by the beginning of its id, or by its name; without any, every build
     #[arg(value_name = "PREFIX", conflicts_with = "all")]
@@ -29,6 +30,11 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch binary verify
+  llama-orch binary verify b9553 1f0c --json";
 
 pub(crate) fn run(global: &Global, args: &VerifyArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;

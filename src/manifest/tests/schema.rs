@@ -1,5 +1,6 @@
 //! The schema and the decoder say the same.
 
+use camino::Utf8Path;
 use serde_json::{Value, json};
 
 use super::super::mistake::Collector;
@@ -57,6 +58,27 @@ fn examples_parse_and_satisfy_the_schema() {
             .map(|e| e.to_string())
             .collect();
         assert!(errors.is_empty(), "{name}: {errors:?}");
+    }
+}
+
+#[test]
+fn editors_find_the_schema_of_each_manifest_here() {
+    for path in [
+        "orchestrator.yaml",
+        "examples/manifests/minimal.yaml",
+        "examples/manifests/two-builds.yaml",
+        "examples/manifests/gpu-server.yaml",
+        "examples/manifests/air-gapped.yaml",
+    ] {
+        let path = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let text = crate::durable::read_text(&path).expect("readable");
+        let text = text.expect("it is there");
+        let named = text.strip_prefix("# yaml-language-server: $schema=");
+        let named = named.and_then(|rest| rest.lines().next());
+        let named = named.unwrap_or_else(|| panic!("the first line of {path} names no schema"));
+        let schema = path.parent().expect("a folder").join(named);
+        let found = crate::durable::read_text(&schema).expect("readable");
+        assert!(found.is_some(), "{path} names {schema}");
     }
 }
 

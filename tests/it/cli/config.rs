@@ -1,6 +1,7 @@
 //! `config`: what the files say once they are merged, whether they are right, and their schemas.
 
 use insta::assert_snapshot;
+use serde_json::{Value, json};
 
 use crate::support::sandbox::Sandbox;
 
@@ -57,6 +58,46 @@ fn show_prints_each_value_with_where_it_was_written() {
         .assert_says("`embed`");
     let all = sandbox.run(&["config", "show"]);
     all.assert_code(0).assert_says("b1001").assert_says("b1002");
+}
+
+#[test]
+fn show_as_json_has_the_same_values_and_satisfies_its_schema() {
+    let sandbox = Sandbox::with(&[], &[("chat", 1001), ("embed", 1002)]);
+    sandbox.write("instances/chat/config.json", CONFIG);
+    sandbox.edit(
+        "version: b1001 }",
+        "version: b1001 }\n    env: { API_TOKEN: s3cr3t, A: '1' }",
+    );
+    let text = sandbox.run(&["config", "show", "--json"]).stdout;
+    let shown: Value = serde_json::from_str(&text).expect("JSON");
+    let schema = include_str!("../../../docs/schemas/config-show.schema.json");
+    let schema = serde_json::from_str(schema).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    assert!(validator.is_valid(&shown), "{shown:#}");
+    let chat = &shown["instances"][0];
+    assert_eq!(chat["name"], "chat");
+    assert_eq!(chat["values"]["server"]["parallel"], 2);
+    assert_eq!(chat["values"]["args"][0], "--metrics");
+    assert_eq!(
+        chat["values"]["env"],
+        json!({ "A": "1", "API_TOKEN": "***" })
+    );
+    assert_eq!(
+        chat["origins"]["server.parallel"],
+        "instances/chat/config.json"
+    );
+    assert_eq!(chat["origins"]["healthcheck.interval"], "defaults");
+    assert_eq!(chat["origins"]["enabled"], "built in");
+    assert!(!text.contains("s3cr3t"), "{text}");
+    // What is shown can be written again: it satisfies the manifest's own schema.
+    let schema = include_str!("../../../docs/orchestrator.schema.json");
+    let schema = serde_json::from_str(schema).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let again = json!({ "version": 1, "instances": { "chat": chat["values"] } });
+    assert!(validator.is_valid(&again), "{again:#}");
+    let one = sandbox.run(&["config", "show", "--json", "embed"]).stdout;
+    let one: Value = serde_json::from_str(&one).expect("JSON");
+    assert_eq!(one["instances"], json!([shown["instances"][1]]));
 }
 
 #[test]
@@ -118,6 +159,10 @@ fn the_committed_schemas_are_the_generated_ones() {
         (
             "history",
             include_str!("../../../docs/schemas/history.schema.json"),
+        ),
+        (
+            "config-show",
+            include_str!("../../../docs/schemas/config-show.schema.json"),
         ),
         (
             "binary-list",
