@@ -12,23 +12,30 @@ mod config;
 mod describe;
 mod diagnostic;
 mod down;
+mod editing;
+mod enable;
 mod health;
 #[cfg(test)]
 mod help;
 mod history;
+mod init;
 mod logs;
 mod man;
 mod narrowed;
 mod plan;
 mod printable;
 mod progress;
+mod remove;
 mod retry;
 mod rollback;
 mod selection;
 mod status;
+mod switch;
 mod text;
 mod ui;
 mod up;
+mod update;
+mod upgrade;
 mod variants;
 
 use std::process::ExitCode;
@@ -63,7 +70,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    done, converged
   1    a step failed, something is blocked or unhealthy, a failure is on hold
-  2    changes pending (plan --detailed-exitcode)
+  2    changes pending (plan --detailed-exitcode, update --check)
   64   wrong usage
   65   orchestrator.yaml or a config file is invalid
   69   the release source is out of reach and nothing else could be done
@@ -113,13 +120,20 @@ enum Command {
     /// Try launches again that have failed or were rolled back
     Retry(retry::RetryArgs),
     Rollback(rollback::RollbackArgs),
+    Upgrade(upgrade::UpgradeArgs),
+    Update(update::UpdateArgs),
+    Init(init::InitArgs),
+    Enable(enable::EnableArgs),
+    Disable(enable::DisableArgs),
+    Switch(switch::SwitchArgs),
+    Remove(remove::RemoveArgs),
     Logs(logs::LogsArgs),
     /// Show what past passes did
     History(history::HistoryArgs),
     /// Show, install and remove builds of llama.cpp
     #[command(subcommand)]
     Binary(binary::BinaryCommand),
-    /// Show or check what the files say
+    /// Show, check or edit what the files say
     #[command(subcommand)]
     Config(config::ConfigCommand),
     Completions(completions::CompletionsArgs),
@@ -246,6 +260,13 @@ pub(crate) fn run() -> ExitCode {
         Command::Down(args) => down::run(&cli.global, args, &ui),
         Command::Retry(args) => retry::run(&cli.global, args, &ui),
         Command::Rollback(args) => rollback::run(&cli.global, args, &ui),
+        Command::Upgrade(args) => upgrade::run(&cli.global, args, &ui),
+        Command::Update(args) => update::run(&cli.global, args, &ui),
+        Command::Init(args) => init::run(&cli.global, args, &ui),
+        Command::Enable(args) => enable::run(&cli.global, args, &ui),
+        Command::Disable(args) => enable::run_disable(&cli.global, args, &ui),
+        Command::Switch(args) => switch::run(&cli.global, args, &ui),
+        Command::Remove(args) => remove::run(&cli.global, args, &ui),
         Command::Logs(args) => logs::run(&cli.global, args, &ui),
         Command::History(args) => history::run(&cli.global, args, &ui),
         Command::Binary(command) => binary::run(&cli.global, command, &ui),

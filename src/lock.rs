@@ -18,7 +18,7 @@ pub const SCHEMA: u32 = 1;
 
 const HEADER: &str = "\
 # Written by llama-orch, read by every machine: commit it together with orchestrator.yaml.
-# To move a floating pin, take its line out of `pins` and run `llama-orch apply`.
+# `llama-orch update` moves floating pins; nothing else does.
 ";
 
 /// Everything in `orchestrator.lock`.

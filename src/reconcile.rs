@@ -12,6 +12,7 @@
 mod asking;
 pub mod editing;
 mod single;
+pub mod update;
 
 use std::collections::BTreeMap;
 
@@ -42,7 +43,7 @@ use asking::installed;
 pub use single::Latest;
 
 /// Everything that was read from the root.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Loaded {
     /// Where.
     pub root: Root,

@@ -16,6 +16,7 @@ pub mod variant;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -271,6 +272,9 @@ pub struct Release {
     /// that upstream may not be done. It creates a release first and uploads its files one by one.
     #[serde(default)]
     pub uploading: bool,
+    /// When it came out, where the source says so.
+    #[serde(default)]
+    pub published: Option<Timestamp>,
 }
 
 /// A URL as it is shown and written down: without what may be a secret in it, which is the user name

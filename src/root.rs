@@ -69,7 +69,7 @@ impl RootError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoManifest(_) | Self::NotFound(_) => Some(format!(
-                "write an `{MANIFEST}`, or name its folder: `llama-orch -C DIR plan`"
+                "`llama-orch init NAME` writes an `{MANIFEST}`; one that lies elsewhere is named by its folder: `llama-orch -C DIR plan`"
             )),
             Self::Network { .. } => Some(
                 "file locks are not reliable there; move the root to a local disk, or say `--allow-network-root`"

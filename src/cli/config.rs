@@ -1,18 +1,20 @@
 //! `config`: what the files say once they are merged, whether they are right, and their schemas.
 
+mod set_binary;
+
 use clap::{Subcommand, ValueEnum};
 use llama_orch::instance::InstanceName;
 use llama_orch::manifest::show::document::{self, ShownInstances};
 use llama_orch::manifest::show::show;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
-use llama_orch::{binaries, describe, health, history, plan, status};
+use llama_orch::{binaries, describe, health, history, plan, reconcile, status};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
 use super::{Global, among};
 
-/// Show or check what the files say
+/// Show, check or edit what the files say
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Print instances as they are after merging, and where each value was written
@@ -24,6 +26,7 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
+    SetBinary(set_binary::SetBinaryArgs),
     /// Check orchestrator.yaml and every config.json
     #[command(after_help = VALIDATE_EXAMPLES)]
     Validate,
@@ -74,6 +77,8 @@ pub(crate) enum SchemaOf {
     History,
     /// config show --json
     ConfigShow,
+    /// update --json
+    Update,
     /// binary list --json
     BinaryList,
     /// binary info --json
@@ -88,6 +93,7 @@ pub(crate) enum SchemaOf {
 
 pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u8, Failure> {
     match command {
+        ConfigCommand::SetBinary(args) => return set_binary::run(global, args, ui),
         ConfigCommand::Show { name, json } => {
             let manifest = parse(global)?;
             let known = manifest.instances.keys().cloned().collect();
@@ -132,6 +138,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::Health => health::schema(),
                 SchemaOf::History => history::schema(),
                 SchemaOf::ConfigShow => document::schema(),
+                SchemaOf::Update => reconcile::update::schema(),
                 SchemaOf::BinaryList => binaries::list_schema(),
                 SchemaOf::BinaryInfo => binaries::info_schema(),
                 SchemaOf::BinaryLatest => binaries::latest_schema(),

@@ -35,20 +35,20 @@ use super::{Global, LockArgs, ReasonArgs, Runtime, apply, plan, runtime, text};
 pub(super) struct EditArgs {
     /// Show what would be written and done, and do neither
     #[arg(long, conflicts_with_all = ["yes", "no_apply"])]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Write the files and leave it at that
     #[arg(long)]
-    no_apply: bool,
+    pub(super) no_apply: bool,
     /// Carry it out without asking
     #[arg(short, long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Do not wait for the open requests of servers that stop (`rollout.drain`)
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
     #[command(flatten)]
-    why: ReasonArgs,
+    pub(super) why: ReasonArgs,
     #[command(flatten)]
-    lock: LockArgs,
+    pub(super) lock: LockArgs,
 }
 
 /// What a verb wants changed.
@@ -58,6 +58,8 @@ pub(super) struct Wish {
     pub(super) edits: Vec<Edit>,
     /// Floating pins that are to be resolved anew.
     pub(super) moved: BTreeSet<InstanceName>,
+    /// Whether it goes back, in which case nothing is started in place of what fails.
+    pub(super) goes_back: bool,
     /// In the record of each instance that is edited, once the files are written.
     pub(super) record: Option<Box<dyn Fn(&mut Record, Option<Uuid>)>>,
 }
@@ -200,7 +202,7 @@ impl<'a> Editing<'a> {
             .runtime
             .block_on(reconcile::pass(&loaded, &source, &backend, terms));
         let Pass {
-            resolved,
+            mut resolved,
             observed,
             plan,
             unreachable,
@@ -208,6 +210,12 @@ impl<'a> Editing<'a> {
         let mut plan = plan.narrowed(&names);
         if args.force {
             plan = plan.without_drain();
+        }
+        if wish.goes_back {
+            plan = plan.without_fallbacks();
+        }
+        if wish.asks_for_builds() && !terms.offline {
+            self.runtime.block_on(loaded.cover(&source, &mut resolved));
         }
         self.show(&edits, &resolved, &plan);
         if wish.asks_for_builds() && is_unresolved(&plan) && !(args.no_apply && unreachable) {
@@ -250,7 +258,11 @@ impl<'a> Editing<'a> {
     fn show(&self, edits: &[FileEdit<'_>], resolved: &Resolved, plan: &Plan) {
         let mut shown = String::new();
         for edit in edits {
-            let was = if edit.before.is_some() { edit.name } else { "nothing" };
+            let was = if edit.before.is_some() {
+                edit.name
+            } else {
+                "nothing"
+            };
             shown += &text::unified(edit.before.unwrap_or_default(), edit.after, was, edit.name);
             shown.push('\n');
         }
@@ -290,21 +302,28 @@ impl<'a> Editing<'a> {
 
     /// What is to be committed, where the root is kept in git.
     fn tell_written(&self, edits: &[FileEdit<'_>], lock: &Lock) {
-        let mut names: Vec<String> = edits.iter().map(|edit| format!("`{}`", edit.name)).collect();
+        let mut names: Vec<String> = edits
+            .iter()
+            .map(|edit| format!("`{}`", edit.name))
+            .collect();
         if *lock != self.loaded.lock {
             names.push(format!("`{}`", root::LOCK));
         }
         let mut folders = self.root.path().ancestors();
         if !names.is_empty() && folders.any(|folder| folder.join(".git").exists()) {
             let names = names.join(", ");
-            self.ui.remark(format_args!("Written: {names}. Commit what is kept in git."));
+            self.ui.remark(format_args!(
+                "Written: {names}. Commit what is kept in git."
+            ));
         }
     }
 }
 
 fn is_unresolved(plan: &Plan) -> bool {
     let unresolved = |why: &BlockReason| matches!(why, BlockReason::Unresolved(_));
-    plan.blockers().iter().any(|blocker| unresolved(&blocker.why))
+    plan.blockers()
+        .iter()
+        .any(|blocker| unresolved(&blocker.why))
 }
 
 /// What changes in the lock, on one line: its many archives are nothing to read.
@@ -317,15 +336,24 @@ fn lock_summary(before: &Lock, after: &Lock) -> Option<String> {
             None => changes.push(format!("{name} {} is {}", pin.version, pin.tag)),
         }
     }
-    let gone = before.pins.keys().filter(|name| !after.pins.contains_key(*name));
+    let gone = before
+        .pins
+        .keys()
+        .filter(|name| !after.pins.contains_key(*name));
     changes.extend(gone.map(|name| format!("{name} floats no more")));
     let archives = |tags: &mut dyn Iterator<Item = String>, verb: &str| {
         let tags: Vec<String> = tags.collect();
         (!tags.is_empty()).then(|| format!("{verb} the archives of {}", tags.join(", ")))
     };
-    let new = after.assets.keys().filter(|tag| !before.assets.contains_key(tag));
+    let new = after
+        .assets
+        .keys()
+        .filter(|tag| !before.assets.contains_key(tag));
     changes.extend(archives(&mut new.map(ToString::to_string), "gets"));
-    let old = before.assets.keys().filter(|tag| !after.assets.contains_key(tag));
+    let old = before
+        .assets
+        .keys()
+        .filter(|tag| !after.assets.contains_key(tag));
     changes.extend(archives(&mut old.map(ToString::to_string), "loses"));
     (!changes.is_empty()).then(|| format!("{}: {}", root::LOCK, changes.join("; ")))
 }

@@ -59,7 +59,9 @@ fn set(
     let editing = Editing::begin(global, args, verb, ui)?;
     let names = instances.among(&editing.known(), Some(&editing.loaded.manifest))?;
     let names = names.iter();
-    let edits: Vec<Edit> = names.filter_map(|name| toggle(&editing, name, enabled, ui)).collect();
+    let edits: Vec<Edit> = names
+        .filter_map(|name| toggle(&editing, name, enabled, ui))
+        .collect();
     if edits.is_empty() {
         return Ok(0);
     }

@@ -11,8 +11,8 @@ use std::net::TcpListener;
 use camino::Utf8PathBuf;
 use clap::Args;
 use llama_orch::instance::InstanceName;
-use llama_orch::manifest::{Instance, ReleaseRequest};
 use llama_orch::manifest::edit::Edit;
+use llama_orch::manifest::{Instance, ReleaseRequest};
 use llama_orch::reconcile::Loaded;
 use llama_orch::release::VariantRequest;
 use llama_orch::root::Root;
@@ -124,7 +124,10 @@ pub(crate) fn run(global: &Global, args: &InitArgs, ui: &Ui) -> Result<u8, Failu
     }
     first += "instances: {}\n";
     if !is_there {
-        ui.remark(format_args!("orchestrator.yaml is new in {}", root.path()));
+        ui.remark(format_args!(
+            "there is no orchestrator.yaml yet; it is for {}",
+            root.path()
+        ));
     }
     let editing = Editing::of(global, &args.edit, "init", ui, root, Some(&first))?;
     if editing.known().contains(&args.name) {
@@ -177,7 +180,10 @@ fn settings(args: &InitArgs, version: Option<&str>, port: u16) -> Map<String, Va
     };
     section(
         "binary",
-        vec![("version", text(version)), ("variant", text(variant.as_deref()))],
+        vec![
+            ("version", text(version)),
+            ("variant", text(variant.as_deref())),
+        ],
     );
     section(
         "model",
@@ -220,8 +226,7 @@ fn settings(args: &InitArgs, version: Option<&str>, port: u16) -> Map<String, Va
 fn free_port(loaded: &Loaded) -> u16 {
     let instances = loaded.manifest.instances.values();
     let taken: BTreeSet<u16> = instances.map(|instance| instance.server.port).collect();
-    let is_free = |port: &u16| {
-        !taken.contains(port) && TcpListener::bind(("127.0.0.1", *port)).is_ok()
-    };
+    let is_free =
+        |port: &u16| !taken.contains(port) && TcpListener::bind(("127.0.0.1", *port)).is_ok();
     (FIRST_PORT..=u16::MAX).find(is_free).unwrap_or(FIRST_PORT)
 }

@@ -30,9 +30,15 @@ pub(crate) fn run(global: &Global, args: &RemoveArgs, ui: &Ui) -> Result<u8, Fai
     let manifest = &editing.loaded.manifest;
     let names = args.instances.among(&editing.known(), Some(manifest))?;
     for name in &names {
-        let config = editing.root.configs().join(name.as_str()).join("config.json");
+        let config = editing
+            .root
+            .configs()
+            .join(name.as_str())
+            .join("config.json");
         if config.exists() {
-            ui.remark(format_args!("`instances/{name}/config.json` stays where it is"));
+            ui.remark(format_args!(
+                "`instances/{name}/config.json` stays where it is"
+            ));
         }
     }
     let edits = names.into_iter().map(|instance| Edit::Remove { instance });

@@ -1,5 +1,6 @@
-//! `rollback`: puts on record that an instance is to run an earlier, proven launch, and brings that
-//! about by an ordinary pass narrowed to it.
+//! `rollback`: back to an earlier, proven launch. Where that differs from the manifest by its build
+//! alone, the pin is written back; else it is put on record on this machine, and brought about by an
+//! ordinary pass narrowed to the instance.
 
 use std::collections::BTreeSet;
 
@@ -10,18 +11,22 @@ use llama_orch::backend::{ActionError, Backend as _};
 use llama_orch::desired::resolve::Terms;
 use llama_orch::desired::{Desired, WantedInstance};
 use llama_orch::instance::InstanceName;
-use llama_orch::instance::record::RolledBack;
+use llama_orch::instance::record::{RecordedLaunch, RolledBack};
+use llama_orch::manifest::edit::{Edit, WrittenPin};
 use llama_orch::observed::{Observed, ObservedInstance, Seen};
-use llama_orch::plan::rollback::{self, NoTarget};
+use llama_orch::plan::rollback::{self, NoTarget, Proven};
 use llama_orch::reconcile;
 
 use super::diagnostic::{Failure, Kind};
+use super::editing::{EditArgs, Editing, Wish};
 use super::ui::Ui;
-use super::{Global, LockArgs, ReasonArgs, among, apply, plan, runtime, text};
+use super::{Global, among, apply, plan, runtime, text};
 
 /// Go back to the launch that was proven before, and stay there
 ///
-/// It stays there until the manifest wants something else of the instance, or `retry` lifts it.
+/// Where it differs from what is written by its build alone, the pin is written back to that. Else, and
+/// with `--local`, the files stay as they are and it is put on record on this machine: it counts until
+/// the manifest wants something else of the instance, or `retry` lifts it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RollbackArgs {
@@ -31,27 +36,138 @@ pub(crate) struct RollbackArgs {
     /// Go to the proven launch of this build: its name, or the beginning of its id
     #[arg(long, value_name = "BUILD")]
     to: Option<String>,
+    /// Edit no file: put it on record on this machine alone
+    #[arg(long, conflicts_with_all = ["dry_run", "no_apply"])]
+    local: bool,
     #[command(flatten)]
-    why: ReasonArgs,
-    /// Carry it out without asking
-    #[arg(short, long)]
-    yes: bool,
-    /// Do not wait for the open requests of the server that stops (`rollout.drain`)
-    #[arg(long)]
-    force: bool,
-    /// Do not extend orchestrator.lock: what it does not cover is held
-    #[arg(long)]
-    locked: bool,
-    #[command(flatten)]
-    lock: LockArgs,
+    edit: EditArgs,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   llama-orch rollback chat
-  llama-orch rollback chat --to b9553 --reason \"slower answers\"";
+  llama-orch rollback chat --to b9553 --reason 'slower answers'
+  llama-orch rollback chat --local --yes";
 
 pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, Failure> {
+    if args.local {
+        return on_record(global, args, ui);
+    }
+    let editing = Editing::begin(global, &args.edit, "rollback", ui)?;
+    among(std::slice::from_ref(&args.name), &editing.known())?;
+    let terms = editing.terms();
+    let backend = Local::new(&editing.loaded, terms);
+    if !args.edit.dry_run {
+        backend.settle()?;
+    }
+    let source = editing.source();
+    let (resolved, _) = editing
+        .runtime
+        .block_on(editing.loaded.resolve(&source, terms));
+    let seen = editing.runtime.block_on(backend.observe(&resolved.desired));
+    let target = match runs_proven(args, &resolved.desired, &seen) {
+        Some(launch) => launch,
+        None => choose(args, &resolved.desired, &seen)?.launch,
+    };
+    let Some(edit) = pinned_back(&editing, &args.name, &target)? else {
+        ui.remark(format_args!(
+            "`{}` ran {} with other settings than those that are written: the files stay as they are",
+            args.name, target.launch.build
+        ));
+        if args.edit.dry_run || args.edit.no_apply {
+            return Ok(0);
+        }
+        drop(editing);
+        return on_record(global, args, ui);
+    };
+    let fingerprint = target.fingerprint();
+    let was = resolved.desired.instances.get(&args.name);
+    let was = match was {
+        Some(WantedInstance::Resolved(wanted)) => Some(wanted.launch.build.clone()),
+        Some(WantedInstance::Unresolved(_)) | None => None,
+    };
+    let mut wish = Wish::to(vec![edit]);
+    wish.goes_back = true;
+    // A person wants it: what stood against it is forgotten.
+    wish.record = Some(Box::new(move |record, assignment| {
+        record
+            .failed
+            .retain(|failed| failed.fingerprint != fingerprint);
+        record.pardon(assignment);
+    }));
+    let code = editing.run(&wish)?;
+    if let (1, Some(was)) = (code, was) {
+        ui.hint(format_args!(
+            "a rollback is not rolled back by itself; `llama-orch upgrade {} --binary-version {was}` goes on with {was}",
+            args.name
+        ));
+    }
+    Ok(code)
+}
+
+/// What runs, where that was proven and is not what the manifest wants: then the manifest is what goes
+/// back.
+fn runs_proven(
+    args: &RollbackArgs,
+    desired: &Desired,
+    observed: &Observed,
+) -> Option<RecordedLaunch> {
+    let Some(WantedInstance::Resolved(wanted)) = desired.instances.get(&args.name) else {
+        return None;
+    };
+    let seen = observed.instances.get(&args.name)?;
+    let (memory, server) = (seen.memory.known()?, seen.server.known()?.as_ref()?);
+    let inputs = &server.launch.launch.inputs;
+    let is_proven = |launch: &&RecordedLaunch| launch.launch.inputs == *inputs;
+    let is_meant = args.to.is_none() && *inputs != wanted.launch.inputs;
+    memory
+        .proven
+        .iter()
+        .find(is_proven)
+        .filter(|_| is_meant)
+        .cloned()
+}
+
+/// The pin that leads to a launch again. None where more than the pin differs.
+fn pinned_back(
+    editing: &Editing<'_>,
+    name: &InstanceName,
+    target: &RecordedLaunch,
+) -> Result<Option<Edit>, Failure> {
+    let version = WrittenPin {
+        version: Some(target.launch.build.to_string()),
+        ..WrittenPin::default()
+    };
+    let with_variant = WrittenPin {
+        variant: Proven::of(target).variant.map(|variant| variant.short()),
+        ..version.clone()
+    };
+    let with_id = WrittenPin {
+        binary_id: Some(target.launch.binary.to_string()),
+        ..with_variant.clone()
+    };
+    let source = editing.source();
+    for pin in [version, with_variant, with_id] {
+        let edit = Edit::Pin {
+            instance: name.clone(),
+            pin,
+        };
+        let loaded = editing.with(std::slice::from_ref(&edit))?;
+        let resolved = editing
+            .runtime
+            .block_on(loaded.resolve(&source, editing.terms()))
+            .0;
+        if let Some(WantedInstance::Resolved(wanted)) = resolved.desired.instances.get(name)
+            && wanted.launch.inputs == target.launch.inputs
+        {
+            return Ok(Some(edit));
+        }
+    }
+    Ok(None)
+}
+
+/// Puts the rollback on record.
+fn on_record(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;
     let known = |loaded: &reconcile::Loaded| -> BTreeSet<InstanceName> {
         loaded.manifest.instances.keys().cloned().collect()
@@ -60,12 +176,11 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
         std::slice::from_ref(&args.name),
         &known(&global.load(&root, ui)?),
     )?;
-    let pass_lock = args.lock.take(&root, "rollback")?;
+    let pass_lock = args.edit.lock.take(&root, "rollback")?;
     Local::bare(&root).tidy()?;
     let loaded = global.load(&root, ui)?;
     let names = among(std::slice::from_ref(&args.name), &known(&loaded))?;
     let terms = Terms {
-        locked: args.locked,
         offline: global.offline,
         attended: true,
         ..Terms::default()
@@ -81,7 +196,7 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
     // From here on it is looked at as if it were so.
     let observed = runtime.block_on(backend.observe(desired));
     let plan = llama_orch::plan::plan(desired, &observed).narrowed(&names);
-    let plan = if args.force {
+    let plan = if args.edit.force {
         plan.without_drain()
     } else {
         plan
@@ -92,7 +207,7 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
         ui.remark("nothing was changed");
         return Ok(1);
     }
-    if !args.yes && !apply::consents(&plan, ui)? {
+    if !args.edit.yes && !apply::consents(&plan, ui)? {
         return Ok(1);
     }
     loaded.remember(&resolved)?;
@@ -107,7 +222,7 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
         &runtime,
         &backend,
         &plan,
-        args.why.asked("rollback"),
+        args.edit.why.asked("rollback"),
         &root,
         ui,
     )?;
@@ -163,7 +278,7 @@ fn choose(
         instead_of: wanted.launch.fingerprint(),
         instead_of_build: wanted.launch.build.clone(),
         at: observed.at,
-        reason: args.why.reason.clone(),
+        reason: args.edit.why.reason.clone(),
     })
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use llama_orch::apply::Outcome;
 use llama_orch::binaries::VerifiedState;
 use llama_orch::desired::resolve::Resolved;
@@ -264,4 +266,11 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
         .map(|line| line.trim_end().to_owned())
         .collect();
     lines.join("\n")
+}
+
+/// A day, as it is where the person is.
+pub(crate) fn day(at: Timestamp) -> String {
+    at.to_zoned_datetime(TimeZone::system())
+        .strftime("%Y-%m-%d")
+        .to_string()
 }

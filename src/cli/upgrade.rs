@@ -144,7 +144,9 @@ fn choose(
 /// The newest stable release, where it has a name, and the build it leads to.
 pub(super) fn newest_stable(editing: &Editing<'_>) -> Result<(Option<String>, Tag), Failure> {
     let source = editing.source();
-    let latest = editing.loaded.latest(&source, VariantRequest::Auto, editing.terms());
+    let latest = editing
+        .loaded
+        .latest(&source, VariantRequest::Auto, editing.terms());
     let latest = editing.runtime.block_on(latest);
     let unreachable = latest.unreachable();
     match latest.stable {
@@ -157,11 +159,11 @@ pub(super) fn newest_stable(editing: &Editing<'_>) -> Result<(Option<String>, Ta
             };
             let message = "cannot tell which build is the newest stable one".to_owned();
             let failure = Failure::new(kind, message).because(&why);
-            let failure = match why.hint() {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            };
-            Err(failure.hint("or name a build with `--binary-version`"))
+            let hint = "name a build with `--binary-version`";
+            Err(failure.hint(match why.hint() {
+                Some(other) => format!("{hint}, or {other}"),
+                None => hint.to_owned(),
+            }))
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::manifest::{Instance, Manifest, OnFailure};
 use crate::release::host::Host;
 use crate::release::{BuildName, Digest, Tag, Variant, VariantRequest};
 
+pub(crate) use released::lockable;
 pub use single::{Newest, newest, resolve_pin};
 
 /// Everything resolving may look at.

@@ -27,6 +27,18 @@ impl Plan {
         self
     }
 
+    /// The same plan with nothing to start in place of what fails: a rollback by hand is never rolled
+    /// back by itself.
+    #[must_use]
+    pub fn without_fallbacks(mut self) -> Self {
+        for step in &mut self.steps {
+            if let Action::Start(start) | Action::Replace(start) = &mut step.action {
+                start.fallback = None;
+            }
+        }
+        self
+    }
+
     /// Only what concerns these instances, with the installs they need. A step that would need
     /// another instance's step is held.
     #[must_use]

@@ -3,15 +3,21 @@
 //!
 //! What is edited, and how a text is, is left to [`mod@crate::manifest::edit`].
 
+use std::collections::BTreeSet;
+
 use camino::Utf8PathBuf;
 
 use super::{LoadError, Loaded, Machine};
+use crate::desired::resolve::{Resolved, lockable};
+use crate::desired::{Answer, Question, WantedInstance};
 use crate::durable::{self, FileError};
 use crate::install;
 use crate::kill_point;
 use crate::lock::Lock;
-use crate::manifest::{Manifest, Mistakes, SourceText, Texts};
+use crate::manifest::{Manifest, Mistakes, Pin, SourceText, Texts};
+use crate::release::Tag;
 use crate::release::host::Host;
+use crate::release::source::{AnySource, ReleaseSource as _};
 use crate::root::{self, Root};
 
 /// One file that is to be replaced.
@@ -74,13 +80,37 @@ impl Loaded {
     /// The texts have mistakes.
     pub fn with_texts(&self, texts: &Texts) -> Result<Self, Mistakes> {
         Ok(Self {
-            root: self.root.clone(),
             manifest: Manifest::parse(texts)?,
-            lock: self.lock.clone(),
-            registry: self.registry.clone(),
-            machine: self.machine.clone(),
-            host: self.host.clone(),
+            ..self.clone()
         })
+    }
+}
+
+impl Loaded {
+    /// Adds to a lock that is to be written what it lacks of releases that are wanted: an installed
+    /// build needs no list of its archives here, and other machines do. What the source does not say is
+    /// left out.
+    pub async fn cover(&self, source: &AnySource, resolved: &mut Resolved) {
+        let is_release = |pin: Option<&Pin>| pin.is_some_and(|pin| pin.source_url.is_none());
+        let instances = self.manifest.instances.iter();
+        let pinned = instances.filter(|(_, instance)| is_release(instance.binary.as_ref()));
+        let tags = pinned.filter_map(|(name, _)| match resolved.desired.instances.get(name) {
+            Some(WantedInstance::Resolved(wanted)) => wanted.launch.build.tag(),
+            Some(WantedInstance::Unresolved(_)) | None => None,
+        });
+        let tags: BTreeSet<Tag> = tags.collect();
+        for tag in tags {
+            if resolved.lock.assets.contains_key(&tag) {
+                continue;
+            }
+            if let Ok(Answer::Assets(release)) = source.answer(&Question::Assets(tag)).await {
+                let assets = lockable(&release.assets, &[]);
+                resolved.lock.assets.insert(tag, assets);
+                if release.uploading {
+                    resolved.lock.uploading.insert(tag);
+                }
+            }
+        }
     }
 }
 

@@ -135,6 +135,7 @@ impl Listing {
                     tag,
                     assets,
                     uploading: false,
+                    published: None,
                 }))
             }
             Question::Recent => self.recent().map(Answer::Releases),
@@ -234,6 +235,7 @@ impl Listing {
                     tag,
                     assets: files.into_iter().map(asset).collect(),
                     uploading: false,
+                    published: None,
                 }
             });
         Ok(releases.collect())

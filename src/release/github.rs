@@ -114,14 +114,15 @@ impl ApiAsset {
 }
 
 impl ApiRelease {
+    fn published(&self) -> Option<Timestamp> {
+        self.published_at.as_deref()?.parse().ok()
+    }
+
     /// Whether it may still get files.
     fn is_uploading(&self, now: Timestamp) -> bool {
-        let published: Option<Timestamp> = self
-            .published_at
-            .as_deref()
-            .and_then(|text| text.parse().ok());
         // A clock that is far off says nothing about it.
-        published.is_some_and(|at| now.duration_since(at).abs() < UPLOAD)
+        self.published()
+            .is_some_and(|at| now.duration_since(at).abs() < UPLOAD)
             || !self.assets.iter().all(ApiAsset::is_there)
     }
 
@@ -130,6 +131,7 @@ impl ApiRelease {
         Release {
             tag,
             uploading: self.is_uploading(now),
+            published: self.published(),
             assets: self.assets(),
         }
     }
@@ -337,9 +339,17 @@ impl ReleaseSource for GitHub {
 
 /// The base that stands before `releases/download/...`.
 fn downloads(source: &Source) -> Url {
-    if let Some(mirror) = &source.mirror {
-        return mirror.clone();
-    }
+    let mirror = source.mirror.clone();
+    mirror.unwrap_or_else(|| page(source))
+}
+
+/// The page on which what lies between two builds is shown.
+pub fn comparison(source: &Source, from: Tag, to: Tag) -> Url {
+    below(&page(source), &["compare", &format!("{from}...{to}")])
+}
+
+/// The page of a repository, on the host that its API belongs to.
+fn page(source: &Source) -> Url {
     let mut host = source.api.clone();
     host.set_query(None);
     host.set_path("");

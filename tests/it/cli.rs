@@ -14,6 +14,7 @@ mod describe;
 mod disk_full;
 mod down;
 mod drain;
+mod edits;
 mod fetch;
 mod fit;
 mod forged;

@@ -229,6 +229,7 @@ impl Job<'_> {
             tag,
             assets,
             uploading: false,
+            published: None,
         })
     }
 

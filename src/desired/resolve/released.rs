@@ -194,6 +194,7 @@ impl Resolver<'_> {
             tag,
             assets: self.locked_assets(tag)?,
             uploading: false,
+            published: None,
         })
     }
 
@@ -300,7 +301,10 @@ pub(super) fn archive(tag: Tag, asset: Asset) -> Result<WantedArchive, Open> {
 /// The files of a release that belong into the lock: every server and every companion, of all
 /// platforms, so that one machine's lock serves all. Of those whose digest the release does not say,
 /// only the ones a pin vouches for.
-fn lockable(assets: &[Asset], vouched: &[WantedArchive]) -> BTreeMap<String, LockedAsset> {
+pub(crate) fn lockable(
+    assets: &[Asset],
+    vouched: &[WantedArchive],
+) -> BTreeMap<String, LockedAsset> {
     assets
         .iter()
         .filter(|asset| {

@@ -71,6 +71,7 @@ fn release(build: &str, variants: &[&str]) -> Release {
         tag: tag(build),
         assets: assets(build, variants),
         uploading: false,
+        published: None,
     }
 }
 

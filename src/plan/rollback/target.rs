@@ -26,7 +26,8 @@ pub struct Proven {
 }
 
 impl Proven {
-    fn of(launch: &RecordedLaunch) -> Self {
+    /// The launch by what a message names.
+    pub fn of(launch: &RecordedLaunch) -> Self {
         let variant = launch.launch.inputs.get("binary");
         let variant = variant.and_then(|binary| binary.get("variant")?.as_str());
         Self {

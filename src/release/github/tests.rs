@@ -153,6 +153,7 @@ fn a_builds_files_come_with_their_digests() {
         tag: Tag::new(11429),
         assets: fixtures::assets("b11429"),
         uploading: false,
+        published: None,
     };
     assert_eq!(answer, Answer::Assets(release));
 }
@@ -216,6 +217,7 @@ fn a_file_that_is_still_being_uploaded_is_not_there() {
         tag: Tag::new(11429),
         assets: vec![there],
         uploading: true,
+        published: None,
     };
     assert_eq!(answer, Answer::Assets(release));
 }

@@ -139,7 +139,7 @@ fn a_rollback_asks_and_a_no_leaves_nothing_on_record() {
         });
     }
     for (keys, code) in [("n\n", 1), ("\u{3}", 130)] {
-        let Some(mut terminal) = Terminal::run(&sandbox, &["rollback", "chat"]) else {
+        let Some(mut terminal) = Terminal::run(&sandbox, &["rollback", "chat", "--local"]) else {
             return;
         };
         terminal.wait_for(QUESTION);
@@ -173,4 +173,28 @@ fn what_was_broken_off_stands_in_the_history() {
     let entry: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(entry["interrupted"], true);
     assert_eq!(entry["succeeded"], false);
+}
+
+#[test]
+fn what_somebody_else_changes_while_it_is_asked_is_not_overwritten() {
+    let mut sandbox = Sandbox::applied(&[1001, 1002], &[("chat", 1001)]);
+    let pid = sandbox.pid("chat");
+    let upgrade = ["upgrade", "chat", "--binary-version", "b1002"];
+    let Some(mut terminal) = Terminal::run(&sandbox, &upgrade) else {
+        return;
+    };
+    terminal.wait_for("[y/N]");
+    let port = sandbox.port("chat");
+    sandbox.edit(
+        &format!("port: {port} }}"),
+        &format!("port: {port} }} # mine"),
+    );
+    let edited = sandbox.read("orchestrator.yaml");
+    terminal.type_in("y\n");
+    let output = terminal.end();
+    output.assert_code(1);
+    output.assert_says("`orchestrator.yaml` was changed by someone else meanwhile");
+    assert_eq!(sandbox.read("orchestrator.yaml"), edited);
+    assert_eq!(sandbox.pid("chat"), pid);
+    assert_eq!(sandbox.runs("chat"), "b1001");
 }

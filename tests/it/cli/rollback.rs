@@ -22,7 +22,7 @@ fn upgraded() -> Sandbox {
 #[test]
 fn it_goes_back_stays_there_and_goes_on_when_told_to() {
     let sandbox = upgraded();
-    assert_snapshot!(sandbox.run(&["rollback", "chat", "--reason", "it is slow"]), @r#"
+    assert_snapshot!(sandbox.run(&["rollback", "chat", "--local", "--reason", "it is slow"]), @r#"
     exit code 0
     --- stdout
     -/+ restart  chat                    rolled back to b1001: binary b1002 -> b1001; about [TIME] down (last load [TIME])
@@ -67,7 +67,7 @@ fn it_goes_back_stays_there_and_goes_on_when_told_to() {
 fn another_pin_makes_it_void_for_good() {
     let sandbox = upgraded();
     sandbox
-        .run(&["rollback", "chat", "--to", "b1001"])
+        .run(&["rollback", "chat", "--local", "--to", "b1001"])
         .assert_code(0);
     sandbox.edit("b1002", "b1001");
     // What is wanted runs already.
@@ -82,7 +82,7 @@ fn another_pin_makes_it_void_for_good() {
 #[test]
 fn it_says_what_is_proven_where_there_is_nothing_to_go_back_to() {
     let sandbox = Sandbox::applied(&[1001], &[("chat", 1001)]);
-    assert_snapshot!(sandbox.run(&["rollback", "chat"]), @r#"
+    assert_snapshot!(sandbox.run(&["rollback", "chat", "--local"]), @r#"
     exit code 1
     --- stderr
     error: no launch of `chat` is proven yet
@@ -95,12 +95,12 @@ fn it_says_what_is_proven_where_there_is_nothing_to_go_back_to() {
 
     let sandbox = upgraded();
     sandbox
-        .run(&["rollback", "chat", "--to", "b1002"])
+        .run(&["rollback", "chat", "--local", "--to", "b1002"])
         .assert_code(1)
         .assert_says("`chat` runs `b1002` already");
     let removed = ["binary", "remove", "b1001", "--force", "--yes"];
     sandbox.run(&removed).assert_code(0);
-    let output = sandbox.run(&["rollback", "chat"]);
+    let output = sandbox.run(&["rollback", "chat", "--local"]);
     output
         .assert_code(1)
         .assert_says("is not installed any more");
@@ -108,7 +108,7 @@ fn it_says_what_is_proven_where_there_is_nothing_to_go_back_to() {
 
     // The same archive under another id is the same build.
     sandbox.run(&["binary", "install", "b1001"]).assert_code(0);
-    sandbox.run(&["rollback", "chat"]).assert_code(0);
+    sandbox.run(&["rollback", "chat", "--local"]).assert_code(0);
     assert_eq!(sandbox.runs("chat"), "b1001");
     sandbox.run(&["plan", "--detailed-exitcode"]).assert_code(0);
 }
@@ -118,7 +118,7 @@ fn a_rollback_that_does_not_come_up_is_not_rolled_back() {
     let sandbox = upgraded();
     let build = sandbox.build_folder(1001);
     std::fs::write(build.join("standin-faults"), "--standin-exit 1\n").expect("written");
-    let output = sandbox.run(&["rollback", "chat"]);
+    let output = sandbox.run(&["rollback", "chat", "--local"]);
     output.assert_code(1);
     output.assert_says("a rollback is not rolled back by itself");
     output.assert_says("`llama-orch retry chat`");
@@ -130,7 +130,7 @@ fn a_rollback_that_does_not_come_up_is_not_rolled_back() {
 #[test]
 fn a_model_that_is_replaced_restarts_what_is_rolled_back_too() {
     let sandbox = upgraded();
-    sandbox.run(&["rollback", "chat"]).assert_code(0);
+    sandbox.run(&["rollback", "chat", "--local"]).assert_code(0);
     sandbox.write("models/tiny.gguf", "GGUF, and more of it");
     let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
     let model = std::fs::File::open(sandbox.path("models/tiny.gguf")).expect("it is there");

@@ -14,6 +14,7 @@ pub(crate) fn bind(root: &str) -> insta::internals::SettingsBindDropGuard {
         (r"(127\.0\.0\.1:)\d+ +\d+ (s|min) +", "$1[PORT]  [TIME]  "),
         (r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:[PORT]"),
         (r"\bport: \d{4,5}", "port: [PORT]"),
+        (r#""port": \d{4,5}"#, r#""port": [PORT]"#),
         (r"\bport \d{4,5}", "port [PORT]"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( [A-Z]+)?", "[DATE]"),
         (r"\b(at|before) \d\d:\d\d:\d\d\b", "$1 [CLOCK]"),

@@ -59,6 +59,7 @@ fn release(tag: Tag) -> Release {
         tag,
         assets: assets(tag),
         uploading: false,
+        published: None,
     }
 }
 
