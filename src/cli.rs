@@ -7,6 +7,7 @@
 
 mod apply;
 mod binary;
+mod clock;
 mod completions;
 mod config;
 mod describe;
@@ -18,6 +19,7 @@ mod help;
 mod history;
 mod logs;
 mod man;
+mod page;
 mod plan;
 mod printable;
 mod progress;

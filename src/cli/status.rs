@@ -249,5 +249,5 @@ fn table(status: &Status, wide: bool, width: Option<usize>) -> String {
             (header, rows) = table(&columns);
         }
     }
-    text::table(&header, rows)
+    text::table(&header, rows, width)
 }
