@@ -80,7 +80,7 @@ Exit codes:
 )]
 struct Global {
     /// Work in this folder, the one of orchestrator.yaml
-    #[arg(short = 'C', long, global = true, value_name = "DIR", env = root::VARIABLE)]
+    #[arg(short = 'C', long, global = true, value_name = "DIR", env = root::VARIABLE, hide_env_values = true)]
     root: Option<Utf8PathBuf>,
     /// Say more: diffs, edges, reasons of choices
     #[arg(short, long, global = true)]
@@ -92,7 +92,7 @@ struct Global {
     #[arg(long, global = true)]
     allow_network_root: bool,
     /// Use no network: what is not here already cannot be had
-    #[arg(long, global = true, env = "LLAMA_ORCH_OFFLINE", value_parser = BoolishValueParser::new())]
+    #[arg(long, global = true, env = "LLAMA_ORCH_OFFLINE", hide_env_values = true, value_parser = BoolishValueParser::new())]
     offline: bool,
 }
 
