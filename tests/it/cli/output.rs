@@ -151,6 +151,26 @@ fn colours_are_for_terminals_and_for_those_who_ask() {
     serde_json::from_str::<Value>(&json).expect("JSON");
 }
 
+#[test]
+fn what_is_too_wide_for_a_table_becomes_sections() {
+    let mut sandbox = populated();
+    let header = |output: &Output| output.stdout.lines().next().map(str::to_owned);
+    let wide = header(&sandbox.run(&["status", "--wide"]));
+    assert!(wide.is_some_and(|line| line.ends_with("PROCESS")));
+    sandbox.set("COLUMNS", "80");
+    let narrow = sandbox.run(&["status", "--wide"]);
+    assert_eq!(header(&narrow).as_deref(), Some("chat"), "{narrow}");
+    narrow
+        .assert_says("\n  state           running\n")
+        .assert_says("\n\nembed\n");
+    // Without being asked for all of it, the last columns are left out.
+    let short = header(&sandbox.run(&["status"])).unwrap_or_default();
+    assert!(
+        short.starts_with("NAME") && short.len() <= COLUMNS,
+        "{short}"
+    );
+}
+
 /// Every text in a document that stands for a moment, by its key.
 fn moments<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     match value {
