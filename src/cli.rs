@@ -7,6 +7,7 @@
 
 mod apply;
 mod binary;
+mod clock;
 mod completions;
 mod config;
 mod describe;
@@ -22,6 +23,7 @@ mod init;
 mod logs;
 mod man;
 mod narrowed;
+mod page;
 mod plan;
 mod printable;
 mod progress;
@@ -87,7 +89,7 @@ Exit codes:
 )]
 struct Global {
     /// Work in this folder, the one of orchestrator.yaml
-    #[arg(short = 'C', long, global = true, value_name = "DIR", env = root::VARIABLE)]
+    #[arg(short = 'C', long, global = true, value_name = "DIR", env = root::VARIABLE, hide_env_values = true)]
     root: Option<Utf8PathBuf>,
     /// Say more: diffs, edges, reasons of choices
     #[arg(short, long, global = true)]
@@ -99,7 +101,7 @@ struct Global {
     #[arg(long, global = true)]
     allow_network_root: bool,
     /// Use no network: what is not here already cannot be had
-    #[arg(long, global = true, env = "LLAMA_ORCH_OFFLINE", value_parser = BoolishValueParser::new())]
+    #[arg(long, global = true, env = "LLAMA_ORCH_OFFLINE", hide_env_values = true, value_parser = BoolishValueParser::new())]
     offline: bool,
 }
 

@@ -11,15 +11,12 @@ mod remove;
 mod verify;
 
 use clap::Subcommand;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use llama_orch::backend::Backend as _;
 use llama_orch::backend::local::Local;
 use llama_orch::binaries::{self, Uses};
 use llama_orch::desired::Desired;
 use llama_orch::desired::resolve::Terms;
 use llama_orch::observed::Observed;
-use llama_orch::plan::action::Ago;
 use llama_orch::reconcile::{self, Loaded};
 use llama_orch::registry::{Entry, Registry};
 use llama_orch::root::Root;
@@ -144,22 +141,6 @@ fn consent(yes: bool, question: &str, ui: &Ui) -> Result<bool, Failure> {
         )
         .hint("say `--yes`"))
     }
-}
-
-/// How long ago, or the day where that says more.
-fn when(at: Timestamp, now: Timestamp) -> String {
-    const DAYS: i64 = 48 * 3600;
-    match Ago::between(at, now) {
-        seconds if seconds < DAYS => format!("{} ago", Ago(seconds)),
-        _ => local(at, "%Y-%m-%d"),
-    }
-}
-
-/// A moment by the clock on the wall.
-fn local(at: Timestamp, form: &str) -> String {
-    at.to_zoned_datetime(TimeZone::system())
-        .strftime(form)
-        .to_string()
 }
 
 /// `1 build`, `2 builds`.

@@ -190,7 +190,7 @@ fn shown(health: &Health, width: Option<usize>) -> String {
         ]
     });
     let header = ["NAME", "HEALTH", "LATENCY", "BUILD", "ADDRESS"];
-    let mut shown = text::table(&header, rows.collect());
+    let mut shown = text::table(&header, rows.collect(), width);
     for one in &health.instances {
         if let Some(reason) = &one.reason {
             shown.push('\n');

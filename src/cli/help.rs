@@ -1,8 +1,11 @@
 //! What every `--help` has to be like, asked of whatever verbs there are.
 
-use clap::{Arg, Command, CommandFactory as _, Parser as _};
+use std::collections::BTreeSet;
+
+use clap::{Arg, Command, CommandFactory as _, Parser as _, ValueEnum as _};
 
 use super::Cli;
+use super::config::SchemaOf;
 
 /// Verbs whose examples are yet to be written, each by its path.
 const WITHOUT_EXAMPLES: [&str; 3] = ["up", "down", "retry"];
@@ -142,6 +145,39 @@ fn no_line_of_help_is_wider_than_a_terminal() {
         ] {
             let wide = text.lines().filter(|line| line.chars().count() > COLUMNS);
             wrong.extend(wide.map(|line| format!("`{path}`: {line}")));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_document_for_programs_has_a_schema_and_names_it() {
+    let mut wrong = Vec::new();
+    let mut named = BTreeSet::new();
+    for (path, verb) in verbs() {
+        let Some(json) = verb.get_arguments().find(|one| one.get_id() == "json") else {
+            continue;
+        };
+        let help = json.get_help().map(ToString::to_string).unwrap_or_default();
+        let of = help.split("`config schema ").nth(1);
+        let of = of
+            .and_then(|rest| rest.split('`').next())
+            .unwrap_or_default();
+        match SchemaOf::from_str(of, false) {
+            Ok(_) => drop(named.insert(of.to_owned())),
+            Err(_) => wrong.push(format!(
+                "`{path} --json`: say (`config schema WHAT` prints its schema) in its help, \
+                 with a WHAT that SchemaOf in cli/config.rs has"
+            )),
+        }
+    }
+    for of in SchemaOf::value_variants() {
+        let value = of.to_possible_value().expect("none is skipped");
+        if *of != SchemaOf::Manifest && !named.contains(value.get_name()) {
+            wrong.push(format!(
+                "no verb prints what `config schema {}` is of",
+                value.get_name()
+            ));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));

@@ -1,11 +1,13 @@
 //! `history`: what past passes did.
 
 use clap::Args;
+use jiff::Timestamp;
 use llama_orch::history::{self, Entry};
+use llama_orch::reconcile;
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, text};
+use super::{Global, clock, text};
 
 /// Show what past passes did
 #[derive(Debug, Args)]
@@ -39,7 +41,7 @@ pub(crate) fn run(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Fa
         if args.json {
             ui.data(serde_json::to_string(entry).unwrap_or_default());
         } else {
-            ui.data(pass(entry));
+            ui.data(pass(entry, reconcile::now(), ui.width()));
         }
     }
     if entries.is_empty() && !args.json {
@@ -49,15 +51,8 @@ pub(crate) fn run(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Fa
 }
 
 /// One pass: a heading, then a row for each step.
-fn pass(entry: &Entry) -> String {
-    let at = entry.at.parse::<jiff::Timestamp>().map_or_else(
-        |_| entry.at.clone(),
-        |at| {
-            at.to_zoned_datetime(jiff::tz::TimeZone::system())
-                .strftime("%Y-%m-%d %H:%M:%S")
-                .to_string()
-        },
-    );
+fn pass(entry: &Entry, now: Timestamp, width: Option<usize>) -> String {
+    let at = clock::moment_of(&entry.at, now);
     let rows = entry.steps.iter().map(|step| {
         let rest = match (&step.error, step.seconds) {
             (Some(error), _) => error.clone(),
@@ -83,6 +78,6 @@ fn pass(entry: &Entry) -> String {
         .unwrap_or_default();
     let (verb, seconds) = (&entry.verb, entry.seconds);
     let heading = format!("{at}  {verb}  {seconds:.1} s{interrupted}{reason}");
-    let table = text::table(&["", "", "", ""], rows.collect());
-    format!("{heading}\n{}", table.trim_start_matches('\n'))
+    let table = text::table(&[], rows.collect(), width);
+    format!("{heading}\n{table}")
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ManArgs, ui: &Ui) -> Result<u8, Failure> {
 fn page(command: &Command) -> Result<String, Failure> {
     let date = VERSION.trim_end_matches(')').split(' ').nth(2);
     let man = Man::new(command.clone())
-        .source(format!("llama-orch {VERSION}"))
+        .source(concat!("llama-orch ", env!("CARGO_PKG_VERSION")))
         .manual("llama-orch")
         .date(date.unwrap_or_default());
     let mut text = Vec::new();

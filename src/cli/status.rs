@@ -14,6 +14,7 @@ use llama_orch::root::Root;
 use llama_orch::status::{Row, Status};
 
 use super::diagnostic::Failure;
+use super::page::Page;
 use super::ui::Ui;
 use super::{Global, Narrowing, runtime, text};
 
@@ -173,8 +174,11 @@ const MORE: &[Column] = &[
     ("PROCESS", |row| cell(row.process.clone())),
 ];
 
+/// What stands in a column where there is nothing to say.
+const NOTHING: &str = "-";
+
 fn cell(value: Option<String>) -> String {
-    value.unwrap_or_else(|| "-".to_owned())
+    value.unwrap_or_else(|| NOTHING.to_owned())
 }
 
 fn time(seconds: i64) -> String {
@@ -189,7 +193,8 @@ fn yes(is: bool) -> String {
     if is { "yes" } else { "no" }.to_owned()
 }
 
-/// The rows, less the last columns where a terminal has no room for them.
+/// The rows, less the last columns where a terminal has no room for them; where all were asked for, each
+/// instance is a section then.
 fn table(status: &Status, wide: bool, width: Option<usize>) -> String {
     let more = if wide { MORE } else { &[] };
     let mut columns: Vec<&Column> = COLUMNS.iter().chain(more).collect();
@@ -200,11 +205,32 @@ fn table(status: &Status, wide: bool, width: Option<usize>) -> String {
         (header, rows.collect::<Vec<Vec<String>>>())
     };
     let (mut header, mut rows) = table(&columns);
-    if let Some(width) = width.filter(|_| !wide) {
-        while columns.len() > 2 && text::table_width(&header, &rows) > width {
+    let fits = |header: &[&str], rows: &[Vec<String>]| {
+        width.is_none_or(|width| text::table_width(header, rows) <= width)
+    };
+    if wide && !fits(&header, &rows) {
+        return sections(status, &columns, width);
+    }
+    if !wide {
+        while columns.len() > 2 && !fits(&header, &rows) {
             columns.pop();
             (header, rows) = table(&columns);
         }
     }
-    text::table(&header, rows)
+    text::table(&header, rows, width)
+}
+
+/// Every instance with what there is to say in these columns.
+fn sections(status: &Status, columns: &[&Column], width: Option<usize>) -> String {
+    let mut page = Page::new(width);
+    for row in &status.instances {
+        page.section(&row.name);
+        for (name, cell) in &columns[1..] {
+            let value = cell(row);
+            if value != NOTHING {
+                page.line(&name.to_lowercase(), value);
+            }
+        }
+    }
+    page.finish()
 }

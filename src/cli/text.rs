@@ -1,12 +1,11 @@
 //! Plans, reports and rows as text for a terminal. Pure: every colour is also said by a rune or a
 //! word, and [`super::ui`] drops the colours where nobody wants them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use llama_orch::apply::Outcome;
 use llama_orch::binaries::VerifiedState;
 use llama_orch::desired::resolve::Resolved;
@@ -72,9 +71,8 @@ const NARROWEST_REASON: usize = 24;
 
 fn wrapped(line: &Line, width: usize) -> String {
     let room = width.saturating_sub(REASON_COLUMN).max(NARROWEST_REASON);
-    let reason = textwrap::wrap(&line.detail, room);
     let indent = format!("\n{:REASON_COLUMN$}", "");
-    let detail = reason.join(&indent);
+    let detail = lines(&line.detail, room).join(&indent);
     Line {
         detail,
         ..line.clone()
@@ -231,8 +229,28 @@ fn ended(mark: &str, style: Style, verb: &str, subject: &str, rest: &str) -> Str
 /// A remark about an instance below a table, its further lines indented.
 pub(crate) fn note(name: &str, note: &str, width: Option<usize>) -> String {
     let text = format!("{name}: {note}");
-    let Some(width) = width else { return text };
-    textwrap::fill(&text, textwrap::Options::new(width).subsequent_indent("  "))
+    match width {
+        Some(width) => fill(&text, width, "  "),
+        None => text,
+    }
+}
+
+/// The lines of a text where there is room for so many columns. No word is torn: a path, a URL or a
+/// digest is of use only in one piece.
+pub(crate) fn lines(text: &str, room: usize) -> Vec<String> {
+    let lines = textwrap::wrap(text, whole_words(room));
+    lines.into_iter().map(Cow::into_owned).collect()
+}
+
+/// The text at a terminal of `width` columns, its further lines indented.
+pub(crate) fn fill(text: &str, width: usize, indent: &str) -> String {
+    textwrap::fill(text, whole_words(width).subsequent_indent(indent))
+}
+
+fn whole_words(width: usize) -> textwrap::Options<'static> {
+    textwrap::Options::new(width)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
 }
 
 /// The columns of the terminal that [`table`] takes where nothing is wrapped.
@@ -245,32 +263,40 @@ pub(crate) fn table_width(header: &[&str], rows: &[Vec<String>]) -> usize {
     widths.sum::<usize>() + 2 * header.len().saturating_sub(1)
 }
 
-/// A table without lines: a header in dim, columns two blanks apart.
-pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+/// A table without lines: a header in dim (none where it is empty), columns two blanks apart. At a
+/// terminal of `width` columns, cells that have no room go on below.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header.iter().map(|name| (*name).to_owned()));
+    let width = width.and_then(|width| u16::try_from(width).ok());
+    match width {
+        // The last column has a gap on its right too, of which nothing is seen.
+        Some(width) => {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(width.saturating_add(GAP));
+        }
+        None => {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
+    }
+    if !header.is_empty() {
+        table.set_header(header.iter().map(|name| (*name).to_owned()));
+    }
     for row in rows {
         table.add_row(row);
     }
-    // A terminal that does not know its width.
-    if table.width() == Some(0) {
-        table.set_content_arrangement(ContentArrangement::Disabled);
-    }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
     }
-    let lines: Vec<String> = table
+    let mut lines: Vec<String> = table
         .lines()
         .map(|line| line.trim_end().to_owned())
         .collect();
+    if let Some(names) = lines.first_mut().filter(|_| !header.is_empty()) {
+        *names = format!("{DIM}{names}{DIM:#}");
+    }
     lines.join("\n")
 }
 
-/// A day, as it is where the person is.
-pub(crate) fn day(at: Timestamp) -> String {
-    at.to_zoned_datetime(TimeZone::system())
-        .strftime("%Y-%m-%d")
-        .to_string()
-}
+/// The blanks between two columns of a table.
+const GAP: u16 = 2;

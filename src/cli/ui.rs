@@ -4,6 +4,7 @@
 #[cfg_attr(windows, path = "ui/windows.rs")]
 mod os;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -11,6 +12,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::diagnostic::{Failure, Kind};
 use super::printable::printable;
+use super::text;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
@@ -98,36 +100,40 @@ impl Ui {
     /// Prints a remark about what is going on, unless it was asked to be quiet.
     pub(crate) fn remark(&self, text: impl Display) {
         if !self.quiet {
-            Self::err(text);
+            self.err(text);
         }
     }
 
     /// Prints something a person should know even when it was asked to be quiet.
     pub(crate) fn warning(&self, text: impl Display) {
-        Self::err(format_args!("{YELLOW}warning{YELLOW:#}: {text}"));
+        self.err(format_args!("{YELLOW}warning{YELLOW:#}: {text}"));
     }
 
     /// Prints what went wrong, as a line of its own form.
     pub(crate) fn error(&self, text: impl Display) {
-        Self::err(text);
+        self.err(text);
     }
 
     /// Prints what a person can do.
     pub(crate) fn hint(&self, text: impl Display) {
-        Self::err(format_args!("{CYAN}hint{CYAN:#}: {text}"));
+        self.err(format_args!("{CYAN}hint{CYAN:#}: {text}"));
     }
 
     /// Prints a failure with its causes and hints.
     pub(crate) fn failure(&self, failure: &Failure) {
-        Self::err(format_args!("{RED}error{RED:#}: {}", failure.render()));
+        self.err(format_args!("{RED}error{RED:#}: {}", failure.render()));
         for hint in failure.hints() {
-            Self::err(format_args!("{CYAN}hint{CYAN:#}: {hint}"));
+            self.err(format_args!("{CYAN}hint{CYAN:#}: {hint}"));
         }
     }
 
-    fn err(text: impl Display) {
+    fn err(&self, text: impl Display) {
         let text = text.to_string();
         let text = printable(&text);
+        let text = match self.width() {
+            Some(width) => wrapped(&text, width),
+            None => text,
+        };
         // Nobody is left to tell when stderr is closed.
         let _ = writeln!(anstream::AutoStream::auto(io::stderr()).lock(), "{text}");
     }
@@ -175,8 +181,30 @@ impl Ui {
         // Nobody waits for the line that is not typed any more.
         runtime.shutdown_background();
         answer.ok_or_else(|| {
-            Self::err("");
+            self.err("");
             Failure::new(Kind::Interrupted, "interrupted".to_owned()).hint("nothing was changed")
         })
     }
+}
+
+/// The text with each line that is too long going on below, indented. An excerpt of a file, whose marks
+/// stand below what they mean, stays as it is.
+fn wrapped(text: &str, width: usize) -> Cow<'_, str> {
+    if text.lines().all(|line| line.len() <= width) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split('\n').map(|line| {
+        let bare = line.trim_start();
+        let is_excerpt = bare != line
+            && bare
+                .trim_start_matches(|c: char| c.is_ascii_digit())
+                .trim_start()
+                .starts_with('|');
+        if is_excerpt {
+            return line.to_owned();
+        }
+        let indent = " ".repeat(line.len() - bare.len() + 2);
+        text::fill(line, width, &indent)
+    });
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
 }

@@ -7,11 +7,11 @@ use clap::Args;
 use llama_orch::desired::resolve::Terms;
 use llama_orch::instance::InstanceName;
 use llama_orch::reconcile::update::{FloatingPin, Update, floats};
-use llama_orch::reconcile::{Loaded, PassLock};
+use llama_orch::reconcile::{self, Loaded, PassLock};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, LockArgs, Narrowing, runtime, text};
+use super::{Global, LockArgs, Narrowing, clock, runtime};
 
 /// Move floating pins in orchestrator.lock to the builds they lead to by now
 ///
@@ -118,7 +118,7 @@ fn show(update: &Update, ui: &Ui) {
         let build = |build: &Option<String>, published: &Option<String>| {
             let build = build.as_deref().unwrap_or("not locked");
             match published.as_deref().and_then(|at| at.parse().ok()) {
-                Some(at) => format!("{build} ({})", text::day(at)),
+                Some(at) => format!("{build} ({})", clock::when(at, reconcile::now())),
                 None => build.to_owned(),
             }
         };

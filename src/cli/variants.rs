@@ -15,6 +15,8 @@ use llama_orch::reconcile::Loaded;
 use llama_orch::release::host::{Considered, Doubt, Finding, Host, Verdict};
 use llama_orch::release::{Asset, BuildName, Variant, VariantRequest};
 
+use super::text::{fill, lines};
+
 /// The first columns of a list, left free.
 const INDENT: usize = 4;
 /// Columns a reason needs to be wrapped rather than cut by the terminal.
@@ -178,7 +180,7 @@ fn list(rows: &[(impl AsRef<str>, String)], width: Option<usize>) -> String {
             Some(width) => {
                 let room = width.saturating_sub(INDENT + column).max(NARROWEST_REASON);
                 let gap = format!("\n{:1$}", "", INDENT + column);
-                textwrap::wrap(rest, room).join(&gap)
+                lines(rest, room).join(&gap)
             }
             None => rest.clone(),
         };
@@ -189,7 +191,7 @@ fn list(rows: &[(impl AsRef<str>, String)], width: Option<usize>) -> String {
 
 fn wrapped(text: &str, width: Option<usize>) -> String {
     match width {
-        Some(width) => textwrap::fill(text, textwrap::Options::new(width).subsequent_indent("  ")),
+        Some(width) => fill(text, width, "  "),
         None => text.to_owned(),
     }
 }

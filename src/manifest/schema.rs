@@ -45,9 +45,9 @@ struct Manifest {
     retention: Option<Retention>,
     /// Instances that are not removed even when they leave this file, until `unprotect` lifts it.
     protect: Option<Vec<Name>>,
-    /// What `llama-orch watch` may do by itself.
+    /// What `llama-orch watch` may do by itself. Read and checked; nothing in this version acts on it yet.
     watch: Option<Watch>,
-    /// Who is told about events.
+    /// Who is told about events. Read and checked; nothing in this version acts on it yet.
     notify: Option<Notify>,
     /// Where builds come from.
     source: Option<Source>,
@@ -139,7 +139,7 @@ struct Retention {
     prune: Option<bool>,
 }
 
-/// What `llama-orch watch` may do by itself.
+/// What `llama-orch watch` may do by itself. Read and checked; nothing in this version acts on it yet.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Watch {
@@ -163,7 +163,7 @@ struct Watch {
     resync: Option<Time>,
 }
 
-/// Who is told about events.
+/// Who is told about events. Read and checked; nothing in this version acts on it yet.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Notify {

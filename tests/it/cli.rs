@@ -24,6 +24,7 @@ mod logs;
 mod man;
 mod models;
 mod older;
+mod output;
 mod own;
 mod plan;
 mod real;

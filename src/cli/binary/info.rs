@@ -1,19 +1,20 @@
 //! `binary info`: everything that is known of one installed build.
 
-use std::fmt::Write as _;
-
 use camino::Utf8Path;
 use clap::Args;
 use jiff::Timestamp;
 use llama_orch::binaries::{BinaryInfo, Trust};
 use llama_orch::plan::action::Bytes;
 use llama_orch::registry::Entry;
+use llama_orch::release::Variant;
 use llama_orch::root::Root;
 use serde_json::Value;
 
-use super::{Stock, count, local, when};
+use super::{Stock, count};
 use crate::cli::Global;
+use crate::cli::clock::moment_of;
 use crate::cli::diagnostic::Failure;
+use crate::cli::page::Page;
 use crate::cli::ui::Ui;
 
 /// Show everything about one build
@@ -42,7 +43,7 @@ pub(crate) fn run(global: &Global, args: &InfoArgs, ui: &Ui) -> Result<u8, Failu
     if args.json {
         ui.data(serde_json::to_string_pretty(&info).unwrap_or_default());
     } else {
-        ui.data(shown(&info, stock.observed.at));
+        ui.data(shown(&info, stock.observed.at, ui.width()));
     }
     stock.broken.map_or(Ok(0), Err)
 }
@@ -67,50 +68,33 @@ fn files_in(folder: &Utf8Path) -> Option<usize> {
     Some(files)
 }
 
-fn shown(info: &BinaryInfo, now: Timestamp) -> String {
+fn shown(info: &BinaryInfo, now: Timestamp, width: Option<usize>) -> String {
     let binary = &info.binary;
-    let mut text = String::new();
-    let mut line = |key: &str, value: &str| {
-        let key = if key.is_empty() {
-            String::new()
-        } else {
-            format!("{key}:")
-        };
-        let _ = writeln!(text, "{key:<12}{value}");
-    };
-    line("id", &binary.id);
+    let mut page = Page::new(width);
+    let variant = Variant::new(binary.variant.as_str());
+    page.section(&format!("{} {}", binary.build, variant.short()));
+    page.whole("id", &binary.id);
     for alias in &binary.aliases {
-        line("alias", alias);
+        page.whole("alias", alias);
     }
-    line("build", &binary.build);
-    line("variant", &binary.variant);
-    if let Some(folder) = &info.folder {
-        line("folder", folder);
-    }
-    if let Some(program) = &info.program {
-        line("program", program);
-    }
+    page.line("build", &binary.build);
+    page.line("variant", &binary.variant);
+    page.maybe("folder", info.folder.as_ref());
+    page.maybe("program", info.program.as_ref());
     let size = binary.size_bytes.map(|size| Bytes(size).to_string());
     let files = info.files.map(|files| count(files, "file"));
-    match (size, files) {
-        (Some(size), Some(files)) => line("size", &format!("{size} in {files}")),
-        (Some(one), None) | (None, Some(one)) => line("size", &one),
-        (None, None) => {}
-    }
-    if let Some(at) = binary.installed_at.as_ref().and_then(|at| at.parse().ok()) {
-        let day = local(at, "%Y-%m-%d %H:%M:%S");
-        match when(at, now) {
-            ago if day.starts_with(&ago) => line("installed", &day),
-            ago => line("installed", &format!("{day}, {ago}")),
-        }
-    }
-    if let Some(from) = &info.from {
-        line("from", from);
-    }
-    if let Some(sha256) = &info.sha256 {
-        line("sha256", sha256);
-    }
-    line(
+    page.maybe(
+        "size",
+        match (size, files) {
+            (Some(size), Some(files)) => Some(format!("{size} in {files}")),
+            (one, other) => one.or(other),
+        },
+    );
+    let installed = binary.installed_at.as_ref();
+    page.maybe("installed", installed.map(|at| moment_of(at, now)));
+    page.maybe("from", info.from.as_ref());
+    page.maybe("sha256", info.sha256.as_ref());
+    page.line(
         "verified",
         match binary.trust {
             Trust::Verified => "yes",
@@ -119,33 +103,31 @@ fn shown(info: &BinaryInfo, now: Timestamp) -> String {
         },
     );
     for companion in &info.companions {
-        line("companion", &companion.name);
-        line("", &format!("sha256 {}", companion.sha256));
+        page.line("companion", &companion.name);
+        page.line("", format!("sha256 {}", companion.sha256));
     }
     for (key, value) in info.release.iter().filter_map(Value::as_object).flatten() {
         if let Some(value) = scalar(value) {
-            line("release", &format!("{key} {value}"));
+            page.line("release", format!("{key} {value}"));
         }
     }
     for one in &binary.used_by {
         let how: Vec<&str> = one.how.iter().map(|how| how.words()).collect();
-        line("used by", &format!("{}: {}", one.instance, how.join(", ")));
+        page.line("used by", format!("{}: {}", one.instance, how.join(", ")));
     }
     if binary.used_by.is_empty() && info.unknown_uses.is_empty() {
-        line("used by", "nothing");
+        page.line("used by", "nothing");
     }
     for unknown in &info.unknown_uses {
         let who = unknown.instance.as_deref();
         let who = who.map(|who| format!("{who}, perhaps: "));
-        line(
+        page.line(
             "used by",
-            &format!("{}{}", who.unwrap_or_default(), unknown.why),
+            format!("{}{}", who.unwrap_or_default(), unknown.why),
         );
     }
-    if let Some(damage) = &binary.damage {
-        line("damage", damage);
-    }
-    text.trim_end().to_owned()
+    page.maybe("damage", binary.damage.as_ref());
+    page.finish()
 }
 
 fn scalar(value: &Value) -> Option<String> {

@@ -60,7 +60,7 @@ pub(crate) fn run(global: &Global, args: &LatestArgs, ui: &Ui) -> Result<u8, Fai
             row("stable", &latest.stable),
             row("nightly", &latest.nightly),
         ];
-        ui.data(text::table(&["", "", ""], rows).trim_start_matches('\n'));
+        ui.data(text::table(&[], rows, ui.width()));
         problems(&latest, ui);
     }
     Ok(if latest.unreachable {

@@ -7,7 +7,8 @@ use llama_orch::install::cache::{self, Unfinished};
 use llama_orch::plan::action::Bytes;
 use llama_orch::release::Variant;
 
-use super::{Stock, count, when};
+use super::{Stock, count};
+use crate::cli::clock::when;
 use crate::cli::diagnostic::Failure;
 use crate::cli::ui::Ui;
 use crate::cli::{Global, text};
@@ -91,7 +92,7 @@ fn table(list: &BinaryList, now: Timestamp, width: Option<usize>) -> String {
     for (row, binary) in rows.iter_mut().zip(&list.binaries) {
         row.push(names(&binary.used_by, room));
     }
-    text::table(&header, rows)
+    text::table(&header, rows, width)
 }
 
 /// Who uses a build, cut to the room there is: `chat, embed (rollback), 3 more`.

@@ -44,7 +44,7 @@ fn the_committed_schema_is_the_generated_one() {
     let same = committed == format!("{:#}\n", schema());
     assert!(
         same,
-        "run `llama-orch config schema >docs/orchestrator.schema.json` and commit it"
+        "`DOCS=overwrite cargo test --test it schemas` writes docs/orchestrator.schema.json"
     );
 }
 

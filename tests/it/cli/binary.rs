@@ -78,7 +78,8 @@ fn list_shows_who_runs_a_build_and_who_may_go_back_to_it() {
     [ID]: damaged: `llama-server` is missing
     --- stderr
     error: `orchestrator.yaml` has 1 mistake
-      orchestrator.yaml:1:10: `version` wants a number from 1 to 4294967295, not `one`
+      orchestrator.yaml:1:10: `version` wants a number from 1 to 4294967295, not
+        `one`
           1 | version: one
             |          ^^^
     ");
@@ -121,36 +122,38 @@ fn info_tells_everything_about_one_build() {
     assert_snapshot!(sandbox.run(&["binary", "info", "b1001"]), @r"
     exit code 0
     --- stdout
-    id:         [UUID]
-    build:      b1001
-    variant:    [VARIANT]
-    folder:     bins/[UUID]
-    program:    bins/[UUID]/llama-server
-    size:       [SIZE] in 3 files
-    installed:  [DATE], [TIME] ago
-    from:       [ROOT]/releases/llama-b1001-bin-[VARIANT].tar.gz
-    sha256:     [SHA256]
-    verified:   yes
-    release:    tag_name b1001
-    used by:    chat: may be rolled back to it
+    b1001 [CPU]
+      id              [UUID]
+      build           b1001
+      variant         [VARIANT]
+      folder          bins/[UUID]
+      program         bins/[UUID]/llama-server
+      size            [SIZE] in 3 files
+      installed       [DATE], [TIME] ago
+      from            [ROOT]/releases/llama-b1001-bin-[VARIANT].tar.gz
+      sha256          [SHA256]
+      verified        yes
+      release         tag_name b1001
+      used by         chat: may be rolled back to it
     ");
     let id = id(&sandbox, 1002);
     assert_snapshot!(sandbox.run(&["binary", "info", &id[..6]]), @r"
     exit code 0
     --- stdout
-    id:         [UUID]
-    build:      b1002
-    variant:    [VARIANT]
-    folder:     bins/[UUID]
-    program:    bins/[UUID]/llama-server
-    size:       [SIZE] in 3 files
-    installed:  [DATE], [TIME] ago
-    from:       [ROOT]/releases/llama-b1002-bin-[VARIANT].tar.gz
-    sha256:     [SHA256]
-    verified:   yes
-    release:    tag_name b1002
-    used by:    chat: runs it, is pinned to it
-    used by:    embed: runs it, is pinned to it
+    b1002 [CPU]
+      id              [UUID]
+      build           b1002
+      variant         [VARIANT]
+      folder          bins/[UUID]
+      program         bins/[UUID]/llama-server
+      size            [SIZE] in 3 files
+      installed       [DATE], [TIME] ago
+      from            [ROOT]/releases/llama-b1002-bin-[VARIANT].tar.gz
+      sha256          [SHA256]
+      verified        yes
+      release         tag_name b1002
+      used by         chat: runs it, is pinned to it
+      used by         embed: runs it, is pinned to it
     ");
     assert_snapshot!(sandbox.run(&["binary", "info", "b1003"]), @r"
     exit code 64
@@ -250,7 +253,7 @@ fn a_build_in_use_is_not_removed_and_every_user_is_named() {
     assert_snapshot!(sandbox.run(&["history", "-n", "1"]), @r"
     exit code 0
     --- stdout
-    [DATE]  binary remove  [TIME]
+    [DATE], [TIME] ago  binary remove  [TIME]
       done  remove  b1001 [CPU]  [TIME]; asked for
     ");
     assert_eq!(sandbox.servers().len(), 2);
@@ -351,9 +354,9 @@ fn prune_takes_away_all_that_is_unused_but_the_newest() {
     assert_snapshot!(sandbox.run(&["history", "-n", "2"]), @r"
     exit code 0
     --- stdout
-    [DATE]  binary prune  [TIME]
+    [DATE], [TIME] ago  binary prune  [TIME]
       done  prune  b1001 [CPU]  [TIME]; no instance uses it
-    [DATE]  binary prune  [TIME]
+    [DATE], [TIME] ago  binary prune  [TIME]
       done  prune  b1002 [CPU]  [TIME]; no instance uses it
       done  prune  b1003 [CPU]  [TIME]; no instance uses it
     ");

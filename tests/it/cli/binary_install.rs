@@ -101,19 +101,20 @@ fn an_id_of_ones_own_is_taken_and_one_more_is_an_alias() {
     assert_snapshot!(sandbox.run(&["binary", "info", &other[..4]]), @r"
     exit code 0
     --- stdout
-    id:         [UUID]
-    alias:      [UUID]
-    build:      b1001
-    variant:    [VARIANT]
-    folder:     bins/[UUID]
-    program:    bins/[UUID]/llama-server
-    size:       [SIZE] in 3 files
-    installed:  [DATE], [TIME] ago
-    from:       http://127.0.0.1:[PORT]/mirror/releases/download/b1001/llama-b1001-bin-[VARIANT].tar.gz
-    sha256:     [SHA256]
-    verified:   yes
-    release:    tag_name b1001
-    used by:    chat, perhaps: its pin is not resolved; see `llama-orch plan`
+    b1001 [CPU]
+      id              [UUID]
+      alias           [UUID]
+      build           b1001
+      variant         [VARIANT]
+      folder          bins/[UUID]
+      program         bins/[UUID]/llama-server
+      size            [SIZE] in 3 files
+      installed       [DATE], [TIME] ago
+      from            http://127.0.0.1:[PORT]/mirror/releases/download/b1001/llama-b1001-bin-[VARIANT].tar.gz
+      sha256          [SHA256]
+      verified        yes
+      release         tag_name b1001
+      used by         chat, perhaps: its pin is not resolved; see `llama-orch plan`
     ");
 }
 
@@ -229,7 +230,7 @@ fn taken_as_it_comes_it_is_marked_so() {
     ");
     sandbox
         .run(&["binary", "info", "b1001"])
-        .assert_says("verified:   no");
+        .assert_says("verified        no");
 }
 
 #[test]

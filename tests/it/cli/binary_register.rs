@@ -42,17 +42,18 @@ fn an_own_build_is_copied_and_pinned_by_its_name() {
     assert_snapshot!(sandbox.run(&["binary", "info", "mine"]), @r"
     exit code 0
     --- stdout
-    id:         [UUID]
-    build:      mine
-    variant:    unknown
-    folder:     bins/[UUID]
-    program:    bins/[UUID]/llama-server
-    size:       [SIZE] in 3 files
-    installed:  [DATE], [TIME] ago
-    from:       registered from [ROOT]/compiled/llama-b1001
-    sha256:     registered
-    verified:   no: it came from no archive that is on record
-    used by:    chat: runs it, is pinned to it
+    mine unknown
+      id              [UUID]
+      build           mine
+      variant         unknown
+      folder          bins/[UUID]
+      program         bins/[UUID]/llama-server
+      size            [SIZE] in 3 files
+      installed       [DATE], [TIME] ago
+      from            registered from [ROOT]/compiled/llama-b1001
+      sha256          registered
+      verified        no: it came from no archive that is on record
+      used by         chat: runs it, is pinned to it
     ");
     sandbox.run(&["binary", "verify", "mine"]).assert_code(0);
 }

@@ -82,8 +82,8 @@ fn it_tells_what_is_wanted_what_runs_and_what_was() {
         0.00.001.228 I srv  llama_server: initializing ...
 
     History
-      apply           [DATE]  start done: not running
-      apply           [DATE]  restart failed: b1002 exited with code 1; rolled back to b1001
+      apply           [DATE], [TIME] ago  start done: not running
+      apply           [DATE], [TIME] ago  restart failed: b1002 exited with code 1; rolled back to b1001
 
     Files
       record          [ROOT]/.llama-orch/instances/chat/record.json
@@ -151,8 +151,8 @@ fn what_was_never_started_or_left_the_manifest_is_told_as_well() {
       leave_failed    false
 
     History
-      apply           [DATE]  start done: not running
-      down            [DATE]  stop done: put down
+      apply           [DATE], [TIME] ago  start done: not running
+      down            [DATE], [TIME] ago  stop done: put down
 
     Files
       record          [ROOT]/.llama-orch/instances/chat/record.json

@@ -22,13 +22,13 @@ fn each_pass_that_did_something_is_told_once() {
     assert_snapshot!(sandbox.run(&["history"]), @r"
     exit code 0
     --- stdout
-    [DATE]  apply  [TIME]
+    [DATE], [TIME] ago  apply  [TIME]
       done  install  b1001 [CPU]  [TIME]; [SIZE] download, not installed
       done  start    chat           [TIME]; not running
-    [DATE]  apply  [TIME]
+    [DATE], [TIME] ago  apply  [TIME]
       done    install  b1002 [CPU]  [TIME]; [SIZE] download, not installed
       failed  restart  chat           b1002 exited with code 1; rolled back to b1001
-    [DATE]  down  [TIME]
+    [DATE], [TIME] ago  down  [TIME]
       done  stop  chat  [TIME]; put down
     ");
 

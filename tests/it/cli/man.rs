@@ -60,6 +60,7 @@ fn each_verb_has_a_page_that_renders_without_a_warning() {
         println!("skipped: there is neither groff nor mandoc");
     }
     let page = sandbox.read("pages/man1/llama-orch-health.1");
+    assert!(page.contains("LLAMA_ORCH_ROOT"), "{page}");
     for heading in ["NAME", "SYNOPSIS", "OPTIONS", "EXAMPLES", "EXIT CODES"] {
         assert!(
             page.contains(&format!(".SH {heading}"))
