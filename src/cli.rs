@@ -18,6 +18,7 @@ mod narrowed;
 mod plan;
 mod printable;
 mod progress;
+mod restart;
 mod retry;
 mod rollback;
 mod selection;
@@ -105,6 +106,8 @@ enum Command {
     Up(up::UpArgs),
     /// Stop instances and keep them down
     Down(down::DownArgs),
+    /// Restart instances although nothing has changed
+    Restart(restart::RestartArgs),
     /// Try launches again that have failed or were rolled back
     Retry(retry::RetryArgs),
     /// Go back to the launch that was proven before, and stay there
@@ -236,6 +239,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Health(args) => health::run(&cli.global, args, &ui),
         Command::Up(args) => up::run(&cli.global, args, &ui),
         Command::Down(args) => down::run(&cli.global, args, &ui),
+        Command::Restart(args) => restart::run(&cli.global, args, &ui),
         Command::Retry(args) => retry::run(&cli.global, args, &ui),
         Command::Rollback(args) => rollback::run(&cli.global, args, &ui),
         Command::Logs(args) => logs::run(&cli.global, args, &ui),

@@ -125,6 +125,9 @@ pub struct Assignment {
     /// Gate, restart policy and the rest.
     #[serde(default)]
     pub supervision: Supervision,
+    /// Whether a server that runs the same launch already is ended, and not adopted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
 }
 
 /// A launch together with what was true of this machine when it was assigned.

@@ -122,6 +122,8 @@ pub struct Start {
     pub protect: bool,
     /// How long the server it replaces is given to finish its open requests.
     pub drain: Option<Duration>,
+    /// Whether the server it replaces ends even where it is what is to be started.
+    pub anew: bool,
 }
 
 /// Where a launch in a plan comes from.

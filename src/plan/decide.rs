@@ -69,6 +69,9 @@ impl Planner<'_> {
         if let Some(failed) = seen.failed.as_ref().filter(|_| !runs_what_failed) {
             return self.failed_before(name, aim, seen, memory, failed);
         }
+        if self.restart_as_it_is(name, aim, seen, memory) {
+            return;
+        }
         match (server, &seen.comparison) {
             (_, Comparison::Unknown(_)) => self.unseen(name, seen),
             (Some(server), Comparison::Match)
@@ -91,10 +94,17 @@ impl Planner<'_> {
                 };
                 self.try_start(name, Action::Replace(Box::new(start)), reason, seen);
             }
-            (None, Comparison::Match) if supervisor.is_some() => self.no_server_yet(name, seen),
+            // A person does not wait for the time that its supervisor waits for.
+            (None, Comparison::Match)
+                if supervisor
+                    .is_some_and(|it| it.backing_off.is_none() || !self.is_to_restart(name)) =>
+            {
+                self.no_server_yet(name, seen);
+            }
             (None, comparison) => {
                 let gave_up = memory.gave_up.as_ref();
-                let gave_up = gave_up.filter(|_| *comparison == Comparison::Match);
+                let gave_up = gave_up
+                    .filter(|_| *comparison == Comparison::Match && !self.is_to_restart(name));
                 let never = !aim.wanted.supervision.restart_policy.enabled;
                 let reason = match (gave_up, memory.last_exit) {
                     (Some(GaveUp::TooOften(why)), _) => {
@@ -271,6 +281,9 @@ impl Planner<'_> {
             (Some(_), _) | (None, None) => None,
         };
         self.hold(name, why, until);
+        if self.restart_in_its_stead(name, aim, seen, memory) {
+            return;
+        }
         if server.is_some() || supervisor.is_some() {
             return self.mend(name);
         }
@@ -300,7 +313,7 @@ impl Planner<'_> {
 
     /// The start of the launch that is aimed at. It falls back to the launch it replaces, if that had
     /// passed its gate, else to the newest proven one; never to the same inputs, which fail alike.
-    fn start_of(
+    pub(super) fn start_of(
         &self,
         name: &InstanceName,
         aim: Aim<'_>,
@@ -325,12 +338,13 @@ impl Planner<'_> {
             supervision: aim.wanted.supervision.clone(),
             protect: self.desired.protect.contains(name),
             drain: None,
+            anew: false,
         }
     }
 
     /// Adds the step if nothing is in its way. Says what is otherwise, and sees to it that what runs
     /// goes on running well.
-    fn try_start(
+    pub(super) fn try_start(
         &mut self,
         name: &InstanceName,
         action: Action,

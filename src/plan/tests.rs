@@ -14,5 +14,6 @@ mod order;
 mod parts;
 mod properties;
 mod removals;
+mod restart;
 mod rollback;
 mod world;

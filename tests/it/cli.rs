@@ -24,6 +24,7 @@ mod older;
 mod own;
 mod plan;
 mod real;
+mod restart;
 mod rollback;
 mod roots;
 mod secrets;

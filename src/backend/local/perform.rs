@@ -157,6 +157,7 @@ impl Local {
             launch,
             fallback: start.fallback.clone(),
             supervision: start.supervision.clone(),
+            anew: start.anew,
         };
         let id = assignment.id;
         progress.phase("starting");
@@ -240,6 +241,7 @@ impl Local {
                 launch: same.map_or_else(|| state.launch.clone(), |same| same.launch.clone()),
                 fallback: same.and_then(|same| same.fallback.clone()),
                 supervision: update.supervision.clone(),
+                anew: false,
             });
             record.protected |= update.protect;
             durable::write_json(&folder.record(), &record).map_err(failed(what(), None))?;
@@ -257,6 +259,7 @@ impl Local {
             launch: state.launch.clone(),
             fallback,
             supervision: update.supervision.clone(),
+            anew: false,
         };
         let id = assignment.id;
         progress.phase("taking over");

@@ -65,6 +65,7 @@ struct Past {
     put_down: bool,
     protected: bool,
     rolled_back: bool,
+    asked: bool,
     blind: Blind,
 }
 
@@ -115,9 +116,10 @@ fn past() -> impl Strategy<Value = Past> {
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.15),
+        prop::bool::weighted(0.15),
     );
     (life, blind, rest).prop_map(
-        |(life, blind, (build, proven, failed, put_down, protected, rolled_back))| Past {
+        |(life, blind, (build, proven, failed, put_down, protected, rolled_back, asked))| Past {
             life,
             build,
             proven,
@@ -125,6 +127,7 @@ fn past() -> impl Strategy<Value = Past> {
             put_down,
             protected,
             rolled_back,
+            asked,
             blind,
         },
     )
@@ -157,6 +160,9 @@ prop_compose! {
         }
         for (index, who) in NAMES.into_iter().enumerate() {
             let past = &pasts[index];
+            if past.asked {
+                world = world.restart(who, None);
+            }
             if let (true, Blind::Not, Wish::On { build, .. }) =
                 (past.rolled_back, past.blind, &wishes[index])
                 && !matches!(past.life, Life::Never)
@@ -443,6 +449,7 @@ proptest! {
                 && wanted.enabled
                 && !put_down
                 && !failed
+                && !fresh.desired.restart.contains_key(name)
             {
                 prop_assert!(
                     matches!(&seen.comparison, Comparison::Differs(changes) if !changes.is_empty()),

@@ -277,6 +277,13 @@ impl World {
         })
     }
 
+    /// A person wants it restarted, whether or not it has changed.
+    pub(super) fn restart(self, who: &str, why: Option<&str>) -> Self {
+        self.desired(|desired| {
+            desired.restart.insert(name(who), why.map(str::to_owned));
+        })
+    }
+
     /// A person went back to a launch when the manifest said another one.
     pub(super) fn rolled_back(self, who: &str, to: Launch, instead_of: &Launch) -> Self {
         let rolled_back = RolledBack {
@@ -473,6 +480,7 @@ impl World {
     }
 
     fn perform_start(&mut self, start: &Start) -> bool {
+        self.desired.restart.remove(&start.instance);
         let launch = match &start.launch {
             PlannedLaunch::Wanted(launch) => Launch::clone(launch).recorded(),
             PlannedLaunch::Proven(launch) => RecordedLaunch::clone(launch),

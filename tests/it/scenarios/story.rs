@@ -37,6 +37,8 @@ pub(super) struct Story {
     manifest: String,
     lock: Lock,
     chosen: BTreeMap<InstanceName, Variant>,
+    /// What the next pass is to restart.
+    restart: BTreeMap<InstanceName, Option<String>>,
     told: String,
     runtime: tokio::runtime::Runtime,
 }
@@ -59,6 +61,7 @@ impl Story {
             manifest: String::new(),
             lock: Lock::default(),
             chosen: BTreeMap::new(),
+            restart: BTreeMap::new(),
             told: String::new(),
             runtime: runtime.expect("a runtime"),
         };
@@ -144,6 +147,11 @@ impl Story {
                 self.machine.world().pardon(&is(name));
                 self.narrowed(&is(name));
             }
+            ["restart", name, reason @ ..] => {
+                let reason = Some(reason.join(" ")).filter(|reason| !reason.is_empty());
+                self.restart.insert(is(name), reason);
+                self.narrowed(&is(name));
+            }
             ["rollback", name, "to", build] => self.rollback(&is(name), Some(build), ""),
             ["rollback", name, reason @ ..] => {
                 self.rollback(&is(name), None, &reason.join(" "));
@@ -179,7 +187,8 @@ impl Story {
                 return None;
             }
         };
-        let resolved = self.resolve(&manifest, words);
+        let mut resolved = self.resolve(&manifest, words);
+        resolved.desired.restart = std::mem::take(&mut self.restart);
         let observed = self
             .runtime
             .block_on(self.machine.observe(&resolved.desired));

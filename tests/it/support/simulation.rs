@@ -260,6 +260,7 @@ impl World {
             launch,
             fallback: start.fallback.clone(),
             supervision: start.supervision.clone(),
+            anew: start.anew,
         };
         let kept = self.instances.entry(name.clone()).or_default();
         if kept.record.put_down.is_some() {
