@@ -15,16 +15,20 @@ mod health;
 mod history;
 mod logs;
 mod narrowed;
+mod noted;
 mod plan;
 mod printable;
 mod progress;
 mod restart;
+mod resume;
 mod retry;
 mod rollback;
 mod selection;
 mod status;
+mod suspend;
 mod text;
 mod ui;
+mod unprotect;
 mod up;
 mod variants;
 
@@ -110,6 +114,12 @@ enum Command {
     Restart(restart::RestartArgs),
     /// Try launches again that have failed or were rolled back
     Retry(retry::RetryArgs),
+    /// Leave instances as they are, whatever the manifest says
+    Suspend(suspend::SuspendArgs),
+    /// Let passes change suspended instances again
+    Resume(resume::ResumeArgs),
+    /// Let instances that left the manifest be removed again
+    Unprotect(unprotect::UnprotectArgs),
     /// Go back to the launch that was proven before, and stay there
     Rollback(rollback::RollbackArgs),
     /// Show what an instance's server has written
@@ -241,6 +251,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Down(args) => down::run(&cli.global, args, &ui),
         Command::Restart(args) => restart::run(&cli.global, args, &ui),
         Command::Retry(args) => retry::run(&cli.global, args, &ui),
+        Command::Suspend(args) => suspend::run(&cli.global, args, &ui),
+        Command::Resume(args) => resume::run(&cli.global, args, &ui),
+        Command::Unprotect(args) => unprotect::run(&cli.global, args, &ui),
         Command::Rollback(args) => rollback::run(&cli.global, args, &ui),
         Command::Logs(args) => logs::run(&cli.global, args, &ui),
         Command::History(args) => history::run(&cli.global, args, &ui),

@@ -200,6 +200,12 @@ impl Page {
         if description.protected {
             self.line("protected", "yes");
         }
+        if let Some(suspended) = &row.suspended {
+            let reason = suspended.reason.as_ref();
+            let reason = reason.map(|reason| format!(": {reason}"));
+            let (ago, reason) = (Ago(suspended.seconds_ago), reason.unwrap_or_default());
+            self.line("suspended", format!("{ago} ago{reason}"));
+        }
         for unread in &description.unread {
             self.line("unread", unread);
         }

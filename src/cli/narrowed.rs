@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
-use super::{Global, LockArgs, Selection, apply, plan, runtime, text};
+use super::{Global, LockArgs, Selection, apply, noted, plan, runtime, text};
 
 /// What is asked, and of whom.
 pub(super) struct Wish<'a> {
@@ -27,6 +27,8 @@ pub(super) struct Wish<'a> {
     pub(super) lock: &'a LockArgs,
     /// What is noted.
     pub(super) note: Option<Note<'a>>,
+    /// Whether it may be asked of instances that left the manifest as well.
+    pub(super) of_gone: bool,
     /// Whether they are restarted although nothing has changed.
     pub(super) restart: Option<Restart>,
 }
@@ -61,7 +63,10 @@ impl Wish<'_> {
 pub(super) fn run(global: &Global, wish: &Wish<'_>, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;
     let loaded = global.load(&root, ui)?;
-    let known: BTreeSet<InstanceName> = loaded.manifest.instances.keys().cloned().collect();
+    let mut known: BTreeSet<InstanceName> = loaded.manifest.instances.keys().cloned().collect();
+    if wish.of_gone {
+        known.extend(noted::begun(&root)?);
+    }
     let names = wish.instances.among(&known, Some(&loaded.manifest))?;
     if let Some(note) = &wish.note {
         for name in &names {
@@ -100,7 +105,8 @@ pub(super) fn run(global: &Global, wish: &Wish<'_>, ui: &Ui) -> Result<u8, Failu
         terms,
         wish.to_restart(&names),
     ));
-    let plan = plan.narrowed(&names);
+    // Nobody has agreed to the removal of one that left the manifest.
+    let plan = plan.narrowed(&names).without_removals();
     let plan = match wish.restart {
         Some(Restart { force: true, .. }) => plan.without_drain(),
         Some(Restart { force: false, .. }) | None => plan,

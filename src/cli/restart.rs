@@ -43,6 +43,7 @@ pub(crate) fn run(global: &Global, args: &RestartArgs, ui: &Ui) -> Result<u8, Fa
         locked: args.locked,
         lock: &args.lock,
         note: None,
+        of_gone: false,
         restart: Some(Restart {
             yes: args.yes,
             force: args.force,

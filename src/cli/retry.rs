@@ -45,6 +45,7 @@ pub(crate) fn run(global: &Global, args: &RetryArgs, ui: &Ui) -> Result<u8, Fail
                 record.pardon(assignment);
             },
         }),
+        of_gone: false,
         restart: None,
     };
     narrowed::run(global, &wish, ui)

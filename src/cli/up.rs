@@ -45,6 +45,7 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<u8, Failure
                 record.pardon_giving_up(assignment);
             },
         }),
+        of_gone: false,
         restart: None,
     };
     narrowed::run(global, &wish, ui)

@@ -13,7 +13,7 @@ use super::installs::Build;
 use super::rollback::Aim;
 use crate::desired::{Unanswered, WantedInstance};
 use crate::instance::InstanceName;
-use crate::instance::record::{FailedLaunch, RecordedLaunch};
+use crate::instance::record::{FailedLaunch, RecordedLaunch, Suspended};
 use crate::instance::state::Health;
 use crate::observed::{
     Comparison, GaveUp, Memory, ObservedInstance, ObservedServer, Seen, Supervisor, Verdict,
@@ -35,6 +35,9 @@ impl Planner<'_> {
             }
             return self.unseen(name, seen);
         };
+        if let Some(suspended) = &memory.suspended {
+            return self.leave_as_it_is(name, suspended);
+        }
         if memory.put_down.is_some() || !instance.enabled() {
             return self.keep_down(name, instance, seen, memory);
         }
@@ -123,6 +126,15 @@ impl Planner<'_> {
         }
     }
 
+    /// A person suspended it: whatever it is at, it stays as it is.
+    pub(super) fn leave_as_it_is(&mut self, name: &InstanceName, suspended: &Suspended) {
+        let why = HoldReason::Suspended {
+            seconds_ago: Ago::between(suspended.at, self.observed.at),
+            reason: suspended.reason.clone(),
+        };
+        self.hold(name, why, None);
+    }
+
     /// A person put it down, or the manifest says that it is not to run. No build is needed for that.
     fn keep_down(
         &mut self,
@@ -141,6 +153,7 @@ impl Planner<'_> {
                     Reason::PutDown(put_down.reason.clone())
                 });
                 let stop = Stop {
+                    by_hand: false,
                     instance: name.clone(),
                     revision: seen.revision.clone(),
                     stop_timeout: wanted.supervision().stop_timeout,

@@ -16,4 +16,5 @@ mod properties;
 mod removals;
 mod restart;
 mod rollback;
+mod suspend;
 mod world;

@@ -34,6 +34,8 @@ mod services;
 mod sources;
 mod status;
 mod status_truth;
+mod suspend;
 mod trouble;
+mod unprotect;
 mod up;
 mod upgraded;

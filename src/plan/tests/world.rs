@@ -13,7 +13,9 @@ use crate::desired::{
     ArchiveOrigin, Desired, Unanswered, Unresolved, Wanted, WantedArchive, WantedBinary,
     WantedInstance,
 };
-use crate::instance::record::{FailedLaunch, Failure, PutDown, RecordedLaunch, RolledBack};
+use crate::instance::record::{
+    FailedLaunch, Failure, PutDown, RecordedLaunch, RolledBack, Suspended,
+};
 use crate::instance::state::{Exit, Health, PROTOCOL};
 use crate::instance::{BinaryId, InstanceName, Launch, LaunchInputs, Supervision};
 use crate::manifest::OnFailure;
@@ -271,6 +273,17 @@ impl World {
         let at = self.now();
         self.memory(who, |memory| {
             memory.put_down = Some(PutDown {
+                at,
+                reason: reason.map(str::to_owned),
+            });
+        })
+    }
+
+    /// A person wants it left as it is.
+    pub(super) fn suspended(self, who: &str, reason: Option<&str>) -> Self {
+        let at = self.now() - SignedDuration::from_mins(3);
+        self.memory(who, |memory| {
+            memory.suspended = Some(Suspended {
                 at,
                 reason: reason.map(str::to_owned),
             });

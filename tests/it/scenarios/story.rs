@@ -147,6 +147,14 @@ impl Story {
                 self.machine.world().pardon(&is(name));
                 self.narrowed(&is(name));
             }
+            ["suspend", name, reason @ ..] => {
+                let reason = Some(reason.join(" ")).filter(|reason| !reason.is_empty());
+                self.machine.world().suspend(&is(name), reason);
+            }
+            ["resume", name] => {
+                self.machine.world().resume(&is(name));
+                self.narrowed(&is(name));
+            }
             ["restart", name, reason @ ..] => {
                 let reason = Some(reason.join(" ")).filter(|reason| !reason.is_empty());
                 self.restart.insert(is(name), reason);
@@ -347,7 +355,7 @@ impl Story {
                 Outcome::Done { .. } => "done".to_owned(),
                 Outcome::Failed(error) => format!("failed: {}", chain(error)),
                 Outcome::Skipped { because_of } => format!("skipped, as it needs {because_of}"),
-                Outcome::GivenUp => "given up".to_owned(),
+                Outcome::GivenUp(wish) => format!("given up, since it was {}", wish.words()),
             };
             let (verb, subject) = (step.action.verb(), step.action.subject());
             self.say(format_args!("{verb} {subject}: {became}"));
