@@ -53,8 +53,27 @@ pub enum Outcome {
         /// What that step was about.
         because_of: Subject,
     },
-    /// Its instance was put down meanwhile.
-    GivenUp,
+    /// A person wished so meanwhile.
+    GivenUp(Wish),
+}
+
+/// What a person wished of an instance while a step of it was to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// It was put down.
+    PutDown,
+    /// It was suspended.
+    Suspended,
+}
+
+impl Wish {
+    /// The words people read.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::PutDown => "put down",
+            Self::Suspended => "suspended",
+        }
+    }
 }
 
 impl Report {
@@ -64,7 +83,7 @@ impl Report {
         for (_, outcome) in &self.outcomes {
             match outcome {
                 Outcome::Failed(error) if error.is_unreachable() => failed = true,
-                Outcome::Skipped { .. } | Outcome::GivenUp => {}
+                Outcome::Skipped { .. } | Outcome::GivenUp(_) => {}
                 Outcome::Done { .. } | Outcome::Failed(_) => return false,
             }
         }
@@ -75,7 +94,7 @@ impl Report {
     pub fn succeeded(&self) -> bool {
         self.outcomes
             .iter()
-            .all(|(_, outcome)| matches!(outcome, Outcome::Done { .. } | Outcome::GivenUp))
+            .all(|(_, outcome)| matches!(outcome, Outcome::Done { .. } | Outcome::GivenUp(_)))
     }
 }
 
@@ -161,12 +180,13 @@ impl<'a, B: Backend> Executor<'a, B> {
             }
             let outcome = match result {
                 Ok(()) => Outcome::Done { took },
-                Err(ActionError::PutDown(_)) => Outcome::GivenUp,
+                Err(ActionError::PutDown(_)) => Outcome::GivenUp(Wish::PutDown),
+                Err(ActionError::Suspended(_)) => Outcome::GivenUp(Wish::Suspended),
                 Err(error) => Outcome::Failed(error),
             };
             standing[index] = match outcome {
                 Outcome::Done { .. } => Standing::Done,
-                Outcome::Failed(_) | Outcome::Skipped { .. } | Outcome::GivenUp => {
+                Outcome::Failed(_) | Outcome::Skipped { .. } | Outcome::GivenUp(_) => {
                     Standing::NotDone
                 }
             };

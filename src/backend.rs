@@ -50,6 +50,9 @@ pub enum ActionError {
     /// Its instance was put down meanwhile.
     #[error("`{0}` was put down meanwhile")]
     PutDown(String),
+    /// Its instance was suspended meanwhile.
+    #[error("`{0}` was suspended meanwhile")]
+    Suspended(String),
     /// The new launch did not pass its gate.
     #[error("{build} {}{}", failure.reason, what_runs(.build, .runs.as_ref(), *.left))]
     GateFailed {
@@ -116,7 +119,9 @@ impl ActionError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Failed { hint, .. } => hint.clone(),
-            Self::Stale(_) | Self::PutDown(_) | Self::GateFailed { .. } => None,
+            Self::Stale(_) | Self::PutDown(_) | Self::Suspended(_) | Self::GateFailed { .. } => {
+                None
+            }
         }
     }
 }

@@ -23,18 +23,23 @@ mod init;
 mod logs;
 mod man;
 mod narrowed;
+mod noted;
 mod page;
 mod plan;
 mod printable;
 mod progress;
 mod remove;
+mod restart;
+mod resume;
 mod retry;
 mod rollback;
 mod selection;
 mod status;
+mod suspend;
 mod switch;
 mod text;
 mod ui;
+mod unprotect;
 mod up;
 mod update;
 mod upgrade;
@@ -115,12 +120,13 @@ enum Command {
     Status(status::StatusArgs),
     Describe(describe::DescribeArgs),
     Health(health::HealthArgs),
-    /// Start instances that were put down
     Up(up::UpArgs),
-    /// Stop instances and keep them down
     Down(down::DownArgs),
-    /// Try launches again that have failed or were rolled back
+    Restart(restart::RestartArgs),
     Retry(retry::RetryArgs),
+    Suspend(suspend::SuspendArgs),
+    Resume(resume::ResumeArgs),
+    Unprotect(unprotect::UnprotectArgs),
     Rollback(rollback::RollbackArgs),
     Upgrade(upgrade::UpgradeArgs),
     Update(update::UpdateArgs),
@@ -260,7 +266,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Health(args) => health::run(&cli.global, args, &ui),
         Command::Up(args) => up::run(&cli.global, args, &ui),
         Command::Down(args) => down::run(&cli.global, args, &ui),
+        Command::Restart(args) => restart::run(&cli.global, args, &ui),
         Command::Retry(args) => retry::run(&cli.global, args, &ui),
+        Command::Suspend(args) => suspend::run(&cli.global, args, &ui),
+        Command::Resume(args) => resume::run(&cli.global, args, &ui),
+        Command::Unprotect(args) => unprotect::run(&cli.global, args, &ui),
         Command::Rollback(args) => rollback::run(&cli.global, args, &ui),
         Command::Upgrade(args) => upgrade::run(&cli.global, args, &ui),
         Command::Update(args) => update::run(&cli.global, args, &ui),

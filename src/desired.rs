@@ -36,6 +36,9 @@ pub struct Desired {
     pub allow_empty: bool,
     /// Whether a person asks for this pass: what its policy never restarts is started then.
     pub attended: bool,
+    /// Instances that a person wants restarted although nothing has changed, and why, where they
+    /// said so.
+    pub restart: BTreeMap<InstanceName, Option<String>>,
 }
 
 impl Desired {
@@ -57,6 +60,7 @@ impl Desired {
             protect: BTreeSet::new(),
             allow_empty: false,
             attended: false,
+            restart: BTreeMap::new(),
         }
     }
 }

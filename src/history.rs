@@ -80,7 +80,7 @@ impl StepEntry {
             Outcome::Skipped { because_of } => {
                 ("skipped", None, Some(format!("needs {because_of}")))
             }
-            Outcome::GivenUp => ("given_up", None, None),
+            Outcome::GivenUp(_) => ("given_up", None, None),
         };
         Self {
             outcome: word.to_owned(),

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::abilities::Abilities;
-use crate::instance::record::{FailedLaunch, PutDown, RecordedLaunch, RolledBack};
+use crate::instance::record::{FailedLaunch, PutDown, RecordedLaunch, RolledBack, Suspended};
 use crate::instance::state::{Exit, Health};
 use crate::instance::{BinaryId, Change, InstanceName, Launch, Supervision};
 use crate::release::{BuildName, Digest, Variant};
@@ -274,6 +274,8 @@ pub struct Memory {
     pub proven: Vec<RecordedLaunch>,
     /// A person's wish that it stays down.
     pub put_down: Option<PutDown>,
+    /// A person's wish that passes leave it as it is.
+    pub suspended: Option<Suspended>,
     /// A person's wish that it runs an earlier launch, its files as they are now. Where it holds
     /// against the manifest's launch, it is what is compared.
     pub rolled_back: Option<RolledBack>,

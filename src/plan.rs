@@ -19,6 +19,7 @@ mod narrow;
 mod order;
 mod ports;
 mod removals;
+mod restart;
 pub mod rollback;
 #[cfg(test)]
 mod tests;

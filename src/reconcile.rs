@@ -268,7 +268,19 @@ pub async fn pass<B: Backend>(
     backend: &B,
     terms: Terms,
 ) -> Pass {
-    let (resolved, answers) = loaded.resolve(source, terms).await;
+    pass_restarting(loaded, source, backend, terms, BTreeMap::new()).await
+}
+
+/// The same for a person who wants instances restarted, changed or not, and may say why.
+pub async fn pass_restarting<B: Backend>(
+    loaded: &Loaded,
+    source: &AnySource,
+    backend: &B,
+    terms: Terms,
+    restart: BTreeMap<InstanceName, Option<String>>,
+) -> Pass {
+    let (mut resolved, answers) = loaded.resolve(source, terms).await;
+    resolved.desired.restart = restart;
     let observed = backend.observe(&resolved.desired).await;
     let plan = plan::plan(&resolved.desired, &observed);
     Pass {

@@ -69,8 +69,21 @@ pub struct Row {
     pub in_manifest: Option<bool>,
     /// Whether what runs is what the manifest says.
     pub matches: bool,
+    /// Since when passes leave it as it is, where a person suspended it.
+    pub suspended: Option<SuspendedWords>,
     /// What else is to be said of it.
     pub note: Option<String>,
+}
+
+/// A recorded `suspend`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SuspendedWords {
+    /// When it was suspended (RFC 3339).
+    pub at: String,
+    /// Seconds since.
+    pub seconds_ago: i64,
+    /// Why, where the person said so.
+    pub reason: Option<String>,
 }
 
 /// What a supervisor says of its server's health.

@@ -152,6 +152,12 @@ fn state(page: &mut Page, description: &Description) {
     if description.protected {
         page.line("protected", "yes");
     }
+    if let Some(suspended) = &row.suspended {
+        let reason = suspended.reason.as_ref();
+        let reason = reason.map(|reason| format!(": {reason}"));
+        let (ago, reason) = (Ago(suspended.seconds_ago), reason.unwrap_or_default());
+        page.line("suspended", format!("{ago} ago{reason}"));
+    }
     for unread in &description.unread {
         page.line("unread", unread);
     }

@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::diagnostic::Failure;
-use super::narrowed::{self, Wish};
+use super::narrowed::{self, Note, Wish};
 use super::ui::Ui;
 use super::{Global, LockArgs, ReasonArgs, Selection};
 
@@ -37,12 +37,16 @@ pub(crate) fn run(global: &Global, args: &RetryArgs, ui: &Ui) -> Result<u8, Fail
         instances: &args.instances,
         locked: args.locked,
         lock: &args.lock,
-        is_noted: "what has failed of them is forgotten",
-        change: |record, assignment| {
-            record.failed.clear();
-            record.rolled_back = None;
-            record.pardon(assignment);
-        },
+        note: Some(Note {
+            holds: "what has failed of them is forgotten",
+            change: |record, assignment| {
+                record.failed.clear();
+                record.rolled_back = None;
+                record.pardon(assignment);
+            },
+        }),
+        of_gone: false,
+        restart: None,
     };
     narrowed::run(global, &wish, ui)
 }

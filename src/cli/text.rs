@@ -199,7 +199,7 @@ pub(crate) fn outcome(step: &Step, outcome: &Outcome) -> String {
         Outcome::Done { took } => ("ok", GREEN, format!("{:.1} s", took.as_secs_f64())),
         Outcome::Failed(error) => ("failed", RED, chain(error)),
         Outcome::Skipped { because_of } => ("skipped", YELLOW, format!("it needs {because_of}")),
-        Outcome::GivenUp => ("given up", YELLOW, "put down meanwhile".to_owned()),
+        Outcome::GivenUp(wish) => ("given up", YELLOW, format!("{} meanwhile", wish.words())),
     };
     let subject = step.action.subject().to_string();
     ended(mark, style, step.action.verb(), &subject, &rest)

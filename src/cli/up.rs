@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::diagnostic::Failure;
-use super::narrowed::{self, Wish};
+use super::narrowed::{self, Note, Wish};
 use super::ui::Ui;
 use super::{Global, LockArgs, ReasonArgs, Selection};
 
@@ -37,12 +37,16 @@ pub(crate) fn run(global: &Global, args: &UpArgs, ui: &Ui) -> Result<u8, Failure
         instances: &args.instances,
         locked: args.locked,
         lock: &args.lock,
-        is_noted: "they are no longer put down",
-        change: |record, assignment| {
-            record.put_down = None;
-            // Whoever brings it up wants it tried again, but not what has failed its gate.
-            record.pardon_giving_up(assignment);
-        },
+        note: Some(Note {
+            holds: "they are no longer put down",
+            change: |record, assignment| {
+                record.put_down = None;
+                // Whoever brings it up wants it tried again, but not what has failed its gate.
+                record.pardon_giving_up(assignment);
+            },
+        }),
+        of_gone: false,
+        restart: None,
     };
     narrowed::run(global, &wish, ui)
 }

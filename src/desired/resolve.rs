@@ -250,6 +250,7 @@ pub fn resolve(known: &Known<'_>) -> Resolution {
             protect: manifest.protect.clone(),
             allow_empty: known.terms.allow_empty,
             attended: known.terms.attended,
+            restart: BTreeMap::new(),
         },
         lock,
         chosen: resolver.chosen,

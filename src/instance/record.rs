@@ -41,6 +41,9 @@ pub struct Record {
     /// A person's wish that the instance stays down.
     #[serde(default)]
     pub put_down: Option<PutDown>,
+    /// A person's wish that passes leave it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Suspended>,
     /// A person's wish that it runs an earlier launch than the manifest's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back: Option<RolledBack>,
@@ -71,6 +74,7 @@ impl Default for Record {
             loads: Vec::new(),
             failed: Vec::new(),
             put_down: None,
+            suspended: None,
             rolled_back: None,
             protected: false,
             pardoned: None,
@@ -125,6 +129,9 @@ pub struct Assignment {
     /// Gate, restart policy and the rest.
     #[serde(default)]
     pub supervision: Supervision,
+    /// Whether a server that runs the same launch already is ended, and not adopted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
 }
 
 /// A launch together with what was true of this machine when it was assigned.
@@ -276,6 +283,16 @@ pub struct Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutDown {
     /// When it was put down.
+    pub at: Timestamp,
+    /// Why, where the person said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A recorded `suspend`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspended {
+    /// When it was suspended.
     pub at: Timestamp,
     /// Why, where the person said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -122,6 +122,8 @@ pub struct Start {
     pub protect: bool,
     /// How long the server it replaces is given to finish its open requests.
     pub drain: Option<Duration>,
+    /// Whether the server it replaces ends even where it is what is to be started.
+    pub anew: bool,
 }
 
 /// Where a launch in a plan comes from.
@@ -169,6 +171,8 @@ pub struct Stop {
     pub stop_timeout: Duration,
     /// How long it is given to finish its open requests before.
     pub drain: Option<Duration>,
+    /// Whether a person asks for just this, so that its being suspended does not keep it from ending.
+    pub by_hand: bool,
     /// The launch that is to follow it in a step of its own, which has to fit its build before
     /// anything is taken away.
     pub successor: Option<Arc<Launch>>,

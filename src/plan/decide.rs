@@ -13,7 +13,7 @@ use super::installs::Build;
 use super::rollback::Aim;
 use crate::desired::{Unanswered, WantedInstance};
 use crate::instance::InstanceName;
-use crate::instance::record::{FailedLaunch, RecordedLaunch};
+use crate::instance::record::{FailedLaunch, RecordedLaunch, Suspended};
 use crate::instance::state::Health;
 use crate::observed::{
     Comparison, GaveUp, Memory, ObservedInstance, ObservedServer, Seen, Supervisor, Verdict,
@@ -35,6 +35,9 @@ impl Planner<'_> {
             }
             return self.unseen(name, seen);
         };
+        if let Some(suspended) = &memory.suspended {
+            return self.leave_as_it_is(name, suspended);
+        }
         if memory.put_down.is_some() || !instance.enabled() {
             return self.keep_down(name, instance, seen, memory);
         }
@@ -69,6 +72,9 @@ impl Planner<'_> {
         if let Some(failed) = seen.failed.as_ref().filter(|_| !runs_what_failed) {
             return self.failed_before(name, aim, seen, memory, failed);
         }
+        if self.restart_as_it_is(name, aim, seen, memory) {
+            return;
+        }
         match (server, &seen.comparison) {
             (_, Comparison::Unknown(_)) => self.unseen(name, seen),
             (Some(server), Comparison::Match)
@@ -91,10 +97,17 @@ impl Planner<'_> {
                 };
                 self.try_start(name, Action::Replace(Box::new(start)), reason, seen);
             }
-            (None, Comparison::Match) if supervisor.is_some() => self.no_server_yet(name, seen),
+            // A person does not wait for the time that its supervisor waits for.
+            (None, Comparison::Match)
+                if supervisor
+                    .is_some_and(|it| it.backing_off.is_none() || !self.is_to_restart(name)) =>
+            {
+                self.no_server_yet(name, seen);
+            }
             (None, comparison) => {
                 let gave_up = memory.gave_up.as_ref();
-                let gave_up = gave_up.filter(|_| *comparison == Comparison::Match);
+                let gave_up = gave_up
+                    .filter(|_| *comparison == Comparison::Match && !self.is_to_restart(name));
                 let never = !aim.wanted.supervision.restart_policy.enabled;
                 let reason = match (gave_up, memory.last_exit) {
                     (Some(GaveUp::TooOften(why)), _) => {
@@ -111,6 +124,15 @@ impl Planner<'_> {
                 self.try_start(name, Action::Start(Box::new(start)), reason, seen);
             }
         }
+    }
+
+    /// A person suspended it: whatever it is at, it stays as it is.
+    pub(super) fn leave_as_it_is(&mut self, name: &InstanceName, suspended: &Suspended) {
+        let why = HoldReason::Suspended {
+            seconds_ago: Ago::between(suspended.at, self.observed.at),
+            reason: suspended.reason.clone(),
+        };
+        self.hold(name, why, None);
     }
 
     /// A person put it down, or the manifest says that it is not to run. No build is needed for that.
@@ -131,6 +153,7 @@ impl Planner<'_> {
                     Reason::PutDown(put_down.reason.clone())
                 });
                 let stop = Stop {
+                    by_hand: false,
                     instance: name.clone(),
                     revision: seen.revision.clone(),
                     stop_timeout: wanted.supervision().stop_timeout,
@@ -271,6 +294,9 @@ impl Planner<'_> {
             (Some(_), _) | (None, None) => None,
         };
         self.hold(name, why, until);
+        if self.restart_in_its_stead(name, aim, seen, memory) {
+            return;
+        }
         if server.is_some() || supervisor.is_some() {
             return self.mend(name);
         }
@@ -300,7 +326,7 @@ impl Planner<'_> {
 
     /// The start of the launch that is aimed at. It falls back to the launch it replaces, if that had
     /// passed its gate, else to the newest proven one; never to the same inputs, which fail alike.
-    fn start_of(
+    pub(super) fn start_of(
         &self,
         name: &InstanceName,
         aim: Aim<'_>,
@@ -325,12 +351,13 @@ impl Planner<'_> {
             supervision: aim.wanted.supervision.clone(),
             protect: self.desired.protect.contains(name),
             drain: None,
+            anew: false,
         }
     }
 
     /// Adds the step if nothing is in its way. Says what is otherwise, and sees to it that what runs
     /// goes on running well.
-    fn try_start(
+    pub(super) fn try_start(
         &mut self,
         name: &InstanceName,
         action: Action,

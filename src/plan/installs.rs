@@ -29,7 +29,9 @@ impl Planner<'_> {
             let memory = seen.and_then(|seen| seen.memory.known());
             let is_not_to_run = |launch| {
                 memory.is_some_and(|memory| {
-                    memory.put_down.is_some() || memory.rollback_against(launch).is_some()
+                    memory.put_down.is_some()
+                        || memory.suspended.is_some()
+                        || memory.rollback_against(launch).is_some()
                 })
             };
             if let WantedInstance::Resolved(wanted) = wanted

@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::ports::{Holders, Takers, held, overlap};
 use crate::desired::{Wanted, WantedInstance};
 use crate::instance::InstanceName;
-use crate::observed::{Seen, Verdict};
+use crate::observed::{Comparison, Seen, Verdict};
 
 /// What keeps a step from being done in this pass.
 enum Obstacle {
@@ -161,13 +161,16 @@ impl Planner<'_> {
             && self.observed.instances.get(name).is_some_and(passed)
     }
 
-    /// The canary, where it is to run and does not come through: nothing changes after it then.
+    /// The canary, where it is to run and does not come through: nothing changes after it then. One that
+    /// is suspended has come through if it runs what is wanted already.
     fn troubled_canary(&self) -> Option<InstanceName> {
         let canary = self.desired.rollout.canary.as_ref()?;
         let of_canary = |subject: &super::Subject| subject.instance() == Some(canary);
         let held = self.holds.iter().any(|hold| {
             of_canary(&hold.subject)
                 && (hold.why.is_failure()
+                    || (matches!(hold.why, HoldReason::Suspended { .. })
+                        && !self.is_through(canary))
                     || matches!(
                         hold.why,
                         HoldReason::Starting { .. } | HoldReason::RolledBack { .. }
@@ -175,6 +178,15 @@ impl Planner<'_> {
         });
         let blocked = self.blockers.iter().any(|one| of_canary(&one.subject));
         (held || blocked).then(|| canary.clone())
+    }
+
+    /// Whether an instance runs what is wanted and has passed its gate.
+    fn is_through(&self, name: &InstanceName) -> bool {
+        self.observed.instances.get(name).is_some_and(|seen| {
+            let server = seen.server.known().and_then(Option::as_ref);
+            seen.comparison == Comparison::Match
+                && server.is_some_and(|server| server.verdict == Verdict::Passed)
+        })
     }
 
     /// Puts each start after the starts of what it depends on, and so the stop that makes way for it.

@@ -236,6 +236,7 @@ impl Planner<'_> {
                 continue;
             };
             let stop = Stop {
+                by_hand: false,
                 instance: start.instance.clone(),
                 revision: start.revision.clone(),
                 stop_timeout: start.supervision.stop_timeout,

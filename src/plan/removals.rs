@@ -30,14 +30,18 @@ impl Planner<'_> {
             let protected = self.desired.protect.contains(*name)
                 || memory.is_some_and(|memory| memory.protected);
             let renamed = new.has(seen);
-            removable += usize::from(!protected && !renamed && seen.unseen().is_none());
-            gone.push((name, seen, protected, renamed));
+            let suspended = memory.and_then(|memory| memory.suspended.as_ref());
+            let stays = protected || suspended.is_some();
+            removable += usize::from(!stays && !renamed && seen.unseen().is_none());
+            gone.push((name, seen, suspended, protected, renamed));
         }
         let most = known >= MANY && removable * 2 > known;
         let refused = !self.desired.allow_empty && (removable == known || most);
-        for (name, seen, protected, renamed) in gone {
+        for (name, seen, suspended, protected, renamed) in gone {
             if seen.unseen().is_some() {
                 self.unseen(name, seen);
+            } else if let Some(suspended) = suspended {
+                self.leave_as_it_is(name, suspended);
             } else if protected {
                 self.hold(name, HoldReason::Protected, None);
             } else if refused && !renamed {
@@ -64,7 +68,10 @@ impl Planner<'_> {
             (Seen::Known(None), Seen::Known(None)) => {}
             // Its record may be damaged; what lives can be ended all the same.
             (Seen::Known(_), Seen::Known(_)) => {
-                let stop = Action::Stop(stop_as_it_is(name, seen));
+                let stop = Action::Stop(Stop {
+                    by_hand: true,
+                    ..stop_as_it_is(name, seen)
+                });
                 let reason = Reason::PutDown(reason.map(str::to_owned));
                 self.drafts.add(Draft::new(stop, reason));
             }
@@ -120,6 +127,7 @@ fn stop_as_it_is(name: &InstanceName, seen: &ObservedInstance) -> Stop {
         revision: seen.revision.clone(),
         stop_timeout: settings.stop_timeout,
         drain: drain_of(seen, &settings),
+        by_hand: false,
         successor: None,
     }
 }

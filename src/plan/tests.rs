@@ -14,5 +14,7 @@ mod order;
 mod parts;
 mod properties;
 mod removals;
+mod restart;
 mod rollback;
+mod suspend;
 mod world;

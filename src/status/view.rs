@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ExitWords, HealthWord, InstanceState, Row, address};
+use super::{ExitWords, HealthWord, InstanceState, Row, SuspendedWords, address};
 use crate::desired::{Desired, WantedInstance};
 use crate::instance::InstanceName;
 use crate::instance::state::Health;
@@ -119,6 +119,13 @@ impl<'a> View<'a> {
                 Seen::Known(None) => !wanted.enabled,
                 Seen::Unknown(_) => false,
             }),
+            suspended: memory
+                .and_then(|memory| memory.suspended.as_ref())
+                .map(|suspended| SuspendedWords {
+                    at: suspended.at.to_string(),
+                    seconds_ago: Ago::between(suspended.at, now),
+                    reason: suspended.reason.clone(),
+                }),
             note: contradiction(vitals).or_else(|| self.note(name, state, vitals)),
         }
     }

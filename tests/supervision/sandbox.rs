@@ -153,6 +153,7 @@ impl Sandbox {
             launch: launch.clone(),
             fallback,
             supervision,
+            anew: false,
         });
         let record = Record {
             wanted,

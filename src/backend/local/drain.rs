@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::facts::handed_to_server;
-use super::perform::{POLL, failed};
+use super::perform::{POLL, failed, objection};
 use super::{Local, read_record, read_state};
 use crate::backend::{ActionError, Progress};
 use crate::durable;
@@ -34,10 +34,10 @@ pub(super) enum Load {
 
 impl Local {
     /// Waits until the server of an instance has no open request, but not longer than `patience`.
-    /// With `wanted`, it is to run again, and a person who puts it down meanwhile ends the wait.
+    /// With `wanted`, it is to run again, and a person who puts it down or suspends it meanwhile ends the wait.
     ///
     /// # Errors
-    /// [`ActionError::PutDown`], and files that cannot be read.
+    /// [`ActionError::PutDown`], [`ActionError::Suspended`], and files that cannot be read.
     pub(super) async fn drain(
         &self,
         folder: &InstanceFolder,
@@ -57,11 +57,10 @@ impl Local {
         progress.phase("draining");
         loop {
             if wanted
-                && read_record(folder)
-                    .map_err(unread)?
-                    .is_some_and(|record| record.put_down.is_some())
+                && let Some(record) = read_record(folder).map_err(unread)?
+                && let Some(objection) = objection(folder, &record)
             {
-                return Err(ActionError::PutDown(name.to_string()));
+                return Err(objection);
             }
             if !durable::is_locked(&folder.server_lock()).map_err(unread)? {
                 return Ok(());

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::facts::{self, Located};
-use super::perform::{Cause, failed};
+use super::perform::{Cause, failed, objection};
 use super::{Local, read_record, read_state};
 use crate::abilities::Abilities;
 use crate::backend::{ActionError, Progress};
@@ -292,12 +292,9 @@ async fn watch(
 ) -> Result<Option<Utf8PathBuf>, ActionError> {
     let mut bound: Option<tokio::time::Instant> = None;
     loop {
-        let is_put_down = read_record(folder)
-            .ok()
-            .flatten()
-            .is_some_and(|record| record.put_down.is_some());
-        if is_put_down {
-            return Err(ActionError::PutDown(folder.name().to_string()));
+        let record = read_record(folder).ok().flatten();
+        if let Some(objection) = record.and_then(|record| objection(folder, &record)) {
+            return Err(objection);
         }
         // Asked before its log is read: what it wrote last, it wrote while it lived.
         let ended = run.ended().map_err(failed(what.to_owned(), None))?;

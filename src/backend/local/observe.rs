@@ -301,6 +301,7 @@ fn memory(
     Memory {
         traces,
         put_down: record.put_down,
+        suspended: record.suspended,
         rolled_back: record.rolled_back,
         protected: record.protected,
         last_exit: exit.map(|exit| (exit.exit, exit.at)),

@@ -157,6 +157,7 @@ impl Local {
             launch,
             fallback: start.fallback.clone(),
             supervision: start.supervision.clone(),
+            anew: start.anew,
         };
         let id = assignment.id;
         progress.phase("starting");
@@ -240,6 +241,7 @@ impl Local {
                 launch: same.map_or_else(|| state.launch.clone(), |same| same.launch.clone()),
                 fallback: same.and_then(|same| same.fallback.clone()),
                 supervision: update.supervision.clone(),
+                anew: false,
             });
             record.protected |= update.protect;
             durable::write_json(&folder.record(), &record).map_err(failed(what(), None))?;
@@ -257,6 +259,7 @@ impl Local {
             launch: state.launch.clone(),
             fallback,
             supervision: update.supervision.clone(),
+            anew: false,
         };
         let id = assignment.id;
         progress.phase("taking over");
@@ -309,6 +312,9 @@ impl Local {
             .map_err(failed(what.clone(), None))?;
         // A damaged record is no reason to leave a server that is to end.
         if let Ok(Some(mut record)) = read_record(&folder) {
+            if record.suspended.is_some() && !stop.by_hand {
+                return Err(ActionError::Suspended(stop.instance.to_string()));
+            }
             if let Ok(Some(state)) = read_state(&folder) {
                 record = settled(record, &state);
             }
@@ -354,7 +360,7 @@ impl Local {
     }
 }
 
-/// The record under its lock, if the instance is still as it was seen and nobody has put it down since.
+/// The record under its lock, if the instance is still as it was seen and nobody minds by now.
 async fn locked_record(
     folder: &InstanceFolder,
     revision: &Revision,
@@ -367,13 +373,25 @@ async fn locked_record(
     let lock = lock_within(folder).await.map_err(unread)?;
     let record = read_record(folder).map_err(unread)?.unwrap_or_default();
     // Looked at first: whoever put it down has changed what was seen.
-    if record.put_down.is_some() {
-        return Err(ActionError::PutDown(folder.name().to_string()));
+    if let Some(objection) = objection(folder, &record) {
+        return Err(objection);
     }
     if *revision != Revision::default() && Sight::of(folder).revision() != *revision {
         return Err(ActionError::Stale(folder.name().to_string()));
     }
     Ok((lock, record))
+}
+
+/// Why a step is given up, where a person has wished so since it was planned.
+pub(super) fn objection(folder: &InstanceFolder, record: &Record) -> Option<ActionError> {
+    let name = folder.name().to_string();
+    if record.put_down.is_some() {
+        Some(ActionError::PutDown(name))
+    } else if record.suspended.is_some() {
+        Some(ActionError::Suspended(name))
+    } else {
+        None
+    }
 }
 
 /// The instance's lock, waited for away from the thread that everything else runs on.

@@ -101,7 +101,8 @@ impl Supervisor {
             }
             Standing::Server(process) => {
                 let fits = |old: &State| {
-                    old.assignment == self.assignment.id || old.runs() == self.state.runs()
+                    old.assignment == self.assignment.id
+                        || (old.runs() == self.state.runs() && !self.assignment.anew)
                 };
                 if let Some(old) = old.as_ref().filter(|old| fits(old))
                     && !asked

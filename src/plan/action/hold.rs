@@ -67,6 +67,13 @@ pub enum HoldReason {
         /// Why, where they said so.
         reason: Option<String>,
     },
+    /// A person suspended it.
+    Suspended {
+        /// Seconds since.
+        seconds_ago: i64,
+        /// Why, where they said so.
+        reason: Option<String>,
+    },
     /// A person rolled it back.
     RolledBack {
         /// The build it is rolled back to.
@@ -121,6 +128,7 @@ impl HoldReason {
             | Self::Unseen(_) => true,
             Self::Starting { .. }
             | Self::PutDown { .. }
+            | Self::Suspended { .. }
             | Self::RolledBack { .. }
             | Self::Protected
             | Self::NeedsConsent => false,
@@ -137,6 +145,7 @@ impl HoldReason {
             Self::FailedInputs { .. } => "failed_inputs",
             Self::FailedAndLeft { .. } => "failed_and_left",
             Self::PutDown { .. } => "put_down",
+            Self::Suspended { .. } => "suspended",
             Self::RolledBack { .. } => "rolled_back",
             Self::Protected => "protected",
             Self::NeedsConsent => "needs_consent",
@@ -200,31 +209,31 @@ impl Hold {
                 Ago(*seconds_ago),
                 failure.reason
             ),
-            HoldReason::PutDown { reason: None } => {
-                format!("put down; `llama-orch up {name}` starts it")
+            HoldReason::PutDown { reason } => {
+                format!(
+                    "put down{}; `llama-orch up {name}` starts it",
+                    because(reason.as_deref())
+                )
             }
-            HoldReason::PutDown {
-                reason: Some(reason),
-            } => {
-                format!("put down: {reason}; `llama-orch up {name}` starts it")
-            }
+            HoldReason::Suspended {
+                seconds_ago,
+                reason,
+            } => format!(
+                "suspended {} ago{}; `llama-orch resume {name}`",
+                Ago(*seconds_ago),
+                because(reason.as_deref())
+            ),
             HoldReason::RolledBack {
                 build,
                 instead_of,
                 seconds_ago,
                 reason,
             } => {
-                let (to, on) = if build == instead_of {
-                    let to = format!("an earlier launch of {build}");
-                    (to, "what orchestrator.yaml says".to_owned())
-                } else {
-                    (build.to_string(), instead_of.to_string())
-                };
-                let reason = reason.as_ref().map(|reason| format!(": {reason}"));
+                let (to, on) = way_back(build, instead_of);
                 format!(
                     "rolled back to {to} {} ago{}; change it or `llama-orch retry {name}` to go on with {on}",
                     Ago(*seconds_ago),
-                    reason.unwrap_or_default()
+                    because(reason.as_deref())
                 )
             }
             HoldReason::Protected => {
@@ -252,6 +261,22 @@ impl Hold {
             HoldReason::Unseen(why) => format!("left alone: {why}"),
         }
     }
+}
+
+/// What was gone back to, and what would be gone on with.
+fn way_back(build: &BuildName, instead_of: &BuildName) -> (String, String) {
+    if build == instead_of {
+        let to = format!("an earlier launch of {build}");
+        (to, "what orchestrator.yaml says".to_owned())
+    } else {
+        (build.to_string(), instead_of.to_string())
+    }
+}
+
+/// What a person gave as their reason, to follow what they did.
+fn because(reason: Option<&str>) -> String {
+    let reason = reason.map(|reason| format!(": {reason}"));
+    reason.unwrap_or_default()
 }
 
 /// Wanted, and it cannot be done. Independent steps still run.

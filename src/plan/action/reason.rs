@@ -53,6 +53,13 @@ pub enum Reason {
     Unsupervised,
     /// The wanted launch has failed, and nothing runs in its stead.
     FallsBack(Failure),
+    /// A person asked for it, although nothing has changed.
+    AskedFor {
+        /// Why, where they said so.
+        why: Option<String>,
+        /// Seconds the last load took.
+        last_load: Option<f64>,
+    },
     /// What runs had failed its gate and was left, and that is forgotten.
     TriedAgain,
     /// It is no longer in the manifest.
@@ -113,6 +120,13 @@ impl fmt::Display for Reason {
                     "from its last proven launch, since the wanted one {}",
                     failure.reason
                 )
+            }
+            Self::AskedFor { why, last_load } => {
+                f.write_str("asked for")?;
+                if let Some(why) = why {
+                    write!(f, ": {why}")?;
+                }
+                write_downtime(f, *last_load)
             }
             Self::TriedAgain => {
                 f.write_str("tried again: it had failed its gate and was left running")
@@ -197,6 +211,7 @@ impl Reason {
             | Self::Settings(_)
             | Self::Unsupervised
             | Self::FallsBack(_)
+            | Self::AskedFor { .. }
             | Self::TriedAgain
             | Self::NoLongerWanted
             | Self::PutDown(_)
@@ -220,6 +235,7 @@ impl Reason {
             Self::Settings(_) => "settings",
             Self::Unsupervised => "unsupervised",
             Self::FallsBack(_) => "falls_back",
+            Self::AskedFor { .. } => "asked_for",
             Self::TriedAgain => "tried_again",
             Self::NoLongerWanted => "no_longer_wanted",
             Self::PutDown(_) => "put_down",

@@ -65,6 +65,8 @@ struct Past {
     put_down: bool,
     protected: bool,
     rolled_back: bool,
+    asked: bool,
+    suspended: bool,
     blind: Blind,
 }
 
@@ -115,9 +117,14 @@ fn past() -> impl Strategy<Value = Past> {
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.15),
+        (prop::bool::weighted(0.15), prop::bool::weighted(0.1)),
     );
     (life, blind, rest).prop_map(
-        |(life, blind, (build, proven, failed, put_down, protected, rolled_back))| Past {
+        |(
+            life,
+            blind,
+            (build, proven, failed, put_down, protected, rolled_back, (asked, suspended)),
+        )| Past {
             life,
             build,
             proven,
@@ -125,6 +132,8 @@ fn past() -> impl Strategy<Value = Past> {
             put_down,
             protected,
             rolled_back,
+            asked,
+            suspended,
             blind,
         },
     )
@@ -157,6 +166,9 @@ prop_compose! {
         }
         for (index, who) in NAMES.into_iter().enumerate() {
             let past = &pasts[index];
+            if past.asked {
+                world = world.restart(who, None);
+            }
             if let (true, Blind::Not, Wish::On { build, .. }) =
                 (past.rolled_back, past.blind, &wishes[index])
                 && !matches!(past.life, Life::Never)
@@ -206,6 +218,9 @@ fn live(world: World, who: &str, past: &Past, port: u16) -> World {
     }
     if past.put_down {
         world = world.put_down(who, None);
+    }
+    if past.suspended {
+        world = world.suspended(who, None);
     }
     world.see(who, |seen| match past.blind {
         Blind::Not => {}
@@ -382,6 +397,20 @@ proptest! {
     }
 
     #[test]
+    fn what_is_suspended_is_not_touched(world in world()) {
+        let plan = world.plan();
+        for step in plan.steps() {
+            let subject = step.action.subject();
+            let seen = subject.instance().and_then(|name| world.observed.instances.get(name));
+            let memory = seen.and_then(|seen| seen.memory.known());
+            prop_assert!(
+                memory.is_none_or(|memory| memory.suspended.is_none()),
+                "{subject} is suspended:\n{plan}"
+            );
+        }
+    }
+
+    #[test]
     fn nobody_is_ended_for_want_of_an_answer(world in world()) {
         let plan = world.plan();
         for step in plan.steps() {
@@ -443,6 +472,7 @@ proptest! {
                 && wanted.enabled
                 && !put_down
                 && !failed
+                && !fresh.desired.restart.contains_key(name)
             {
                 prop_assert!(
                     matches!(&seen.comparison, Comparison::Differs(changes) if !changes.is_empty()),
@@ -548,6 +578,7 @@ fn the_worlds_are_worth_looking_at() {
     for code in [
         "port_held",
         "waits_for",
+        "suspended",
         "failed_inputs",
         "unseen",
         "protected",

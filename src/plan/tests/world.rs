@@ -13,7 +13,9 @@ use crate::desired::{
     ArchiveOrigin, Desired, Unanswered, Unresolved, Wanted, WantedArchive, WantedBinary,
     WantedInstance,
 };
-use crate::instance::record::{FailedLaunch, Failure, PutDown, RecordedLaunch, RolledBack};
+use crate::instance::record::{
+    FailedLaunch, Failure, PutDown, RecordedLaunch, RolledBack, Suspended,
+};
 use crate::instance::state::{Exit, Health, PROTOCOL};
 use crate::instance::{BinaryId, InstanceName, Launch, LaunchInputs, Supervision};
 use crate::manifest::OnFailure;
@@ -277,6 +279,24 @@ impl World {
         })
     }
 
+    /// A person wants it left as it is.
+    pub(super) fn suspended(self, who: &str, reason: Option<&str>) -> Self {
+        let at = self.now() - SignedDuration::from_mins(3);
+        self.memory(who, |memory| {
+            memory.suspended = Some(Suspended {
+                at,
+                reason: reason.map(str::to_owned),
+            });
+        })
+    }
+
+    /// A person wants it restarted, whether or not it has changed.
+    pub(super) fn restart(self, who: &str, why: Option<&str>) -> Self {
+        self.desired(|desired| {
+            desired.restart.insert(name(who), why.map(str::to_owned));
+        })
+    }
+
     /// A person went back to a launch when the manifest said another one.
     pub(super) fn rolled_back(self, who: &str, to: Launch, instead_of: &Launch) -> Self {
         let rolled_back = RolledBack {
@@ -473,6 +493,7 @@ impl World {
     }
 
     fn perform_start(&mut self, start: &Start) -> bool {
+        self.desired.restart.remove(&start.instance);
         let launch = match &start.launch {
             PlannedLaunch::Wanted(launch) => Launch::clone(launch).recorded(),
             PlannedLaunch::Proven(launch) => RecordedLaunch::clone(launch),

@@ -37,6 +37,8 @@ pub(super) struct Story {
     manifest: String,
     lock: Lock,
     chosen: BTreeMap<InstanceName, Variant>,
+    /// What the next pass is to restart.
+    restart: BTreeMap<InstanceName, Option<String>>,
     told: String,
     runtime: tokio::runtime::Runtime,
 }
@@ -59,6 +61,7 @@ impl Story {
             manifest: String::new(),
             lock: Lock::default(),
             chosen: BTreeMap::new(),
+            restart: BTreeMap::new(),
             told: String::new(),
             runtime: runtime.expect("a runtime"),
         };
@@ -144,6 +147,19 @@ impl Story {
                 self.machine.world().pardon(&is(name));
                 self.narrowed(&is(name));
             }
+            ["suspend", name, reason @ ..] => {
+                let reason = Some(reason.join(" ")).filter(|reason| !reason.is_empty());
+                self.machine.world().suspend(&is(name), reason);
+            }
+            ["resume", name] => {
+                self.machine.world().resume(&is(name));
+                self.narrowed(&is(name));
+            }
+            ["restart", name, reason @ ..] => {
+                let reason = Some(reason.join(" ")).filter(|reason| !reason.is_empty());
+                self.restart.insert(is(name), reason);
+                self.narrowed(&is(name));
+            }
             ["rollback", name, "to", build] => self.rollback(&is(name), Some(build), ""),
             ["rollback", name, reason @ ..] => {
                 self.rollback(&is(name), None, &reason.join(" "));
@@ -179,7 +195,8 @@ impl Story {
                 return None;
             }
         };
-        let resolved = self.resolve(&manifest, words);
+        let mut resolved = self.resolve(&manifest, words);
+        resolved.desired.restart = std::mem::take(&mut self.restart);
         let observed = self
             .runtime
             .block_on(self.machine.observe(&resolved.desired));
@@ -338,7 +355,7 @@ impl Story {
                 Outcome::Done { .. } => "done".to_owned(),
                 Outcome::Failed(error) => format!("failed: {}", chain(error)),
                 Outcome::Skipped { because_of } => format!("skipped, as it needs {because_of}"),
-                Outcome::GivenUp => "given up".to_owned(),
+                Outcome::GivenUp(wish) => format!("given up, since it was {}", wish.words()),
             };
             let (verb, subject) = (step.action.verb(), step.action.subject());
             self.say(format_args!("{verb} {subject}: {became}"));

@@ -17,7 +17,7 @@ use llama_orch::backend::{ActionError, Backend, Progress};
 use llama_orch::desired::resolve::InstalledBuild;
 use llama_orch::desired::{Desired, WantedBinary, WantedInstance};
 use llama_orch::instance::record::{
-    Assignment, PROVEN_KEPT, PutDown, Record, RecordedLaunch, RolledBack,
+    Assignment, PROVEN_KEPT, PutDown, Record, RecordedLaunch, RolledBack, Suspended,
 };
 use llama_orch::instance::state::Exit;
 use llama_orch::instance::{BinaryId, InstanceName};
@@ -152,6 +152,19 @@ impl World {
             .put_down = Some(PutDown { at, reason });
     }
 
+    /// A person's wish that passes leave an instance as it is.
+    pub(crate) fn suspend(&mut self, name: &InstanceName, reason: Option<String>) {
+        let at = self.now;
+        let kept = self.instances.entry(name.clone()).or_default();
+        kept.record.suspended = Some(Suspended { at, reason });
+    }
+
+    /// Takes that wish back.
+    pub(crate) fn resume(&mut self, name: &InstanceName) {
+        let kept = self.instances.entry(name.clone()).or_default();
+        kept.record.suspended = None;
+    }
+
     /// Takes that wish back, and forgets that its supervisor gave up.
     pub(crate) fn bring_up(&mut self, name: &InstanceName) {
         let kept = self.instances.entry(name.clone()).or_default();
@@ -260,11 +273,13 @@ impl World {
             launch,
             fallback: start.fallback.clone(),
             supervision: start.supervision.clone(),
+            anew: start.anew,
         };
         let kept = self.instances.entry(name.clone()).or_default();
         if kept.record.put_down.is_some() {
             return Err(ActionError::PutDown(name.to_string()));
         }
+        assert!(kept.record.suspended.is_none(), "{name} is suspended");
         kept.record.protected |= start.protect;
         self.assign(name, assignment)
     }
@@ -294,6 +309,8 @@ impl World {
         let name = &stop.instance;
         self.check_revision(name, &stop.revision)?;
         if let Some(kept) = self.instances.get_mut(name) {
+            let suspended = kept.record.suspended.is_some();
+            assert!(!suspended || stop.by_hand, "{name} is suspended");
             kept.record.wanted = None;
         }
         self.end(name);

@@ -82,6 +82,7 @@ impl Work {
             launch: self.launch.clone(),
             fallback: self.fallback.clone(),
             supervision: self.supervision.clone(),
+            anew: false,
         }
     }
 

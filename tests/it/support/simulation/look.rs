@@ -146,6 +146,7 @@ impl World {
         Memory {
             traces: true,
             put_down: record.put_down,
+            suspended: record.suspended,
             rolled_back: record.rolled_back,
             protected: record.protected,
             last_exit: exit.map(|exit| (exit.exit, exit.at)),
