@@ -140,19 +140,7 @@ impl Machine {
 impl Loaded {
     /// Reads everything; writes nothing.
     pub fn read(root: &Root) -> Result<Self, LoadError> {
-        let manifest = Manifest::parse(&read_texts(root)?)?;
-        let lock = match durable::read_text(&root.lock())? {
-            Some(text) => Lock::parse(root::LOCK, &text)?,
-            None => Lock::default(),
-        };
-        Ok(Self {
-            root: root.clone(),
-            manifest,
-            lock,
-            registry: install::listed(&root.bins())?,
-            machine: Machine::load(root)?,
-            host: Host::detect().ok_or(LoadError::UnknownHost)?,
-        })
+        Parts::read(root).whole(root)
     }
 
     /// The source builds come from.
@@ -211,6 +199,51 @@ impl Loaded {
             durable::write(&self.root.lock(), resolved.lock.print().as_bytes())?;
         }
         Ok(())
+    }
+}
+
+/// The parts of a root, each read whatever became of the others.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// What was written.
+    pub(crate) manifest: Result<Manifest, LoadError>,
+    /// What was resolved before.
+    pub(crate) lock: Result<Lock, LoadError>,
+    /// What is installed.
+    pub(crate) registry: Result<Registry, FileError>,
+    /// What is true of this machine alone.
+    pub(crate) machine: Result<Machine, FileError>,
+    /// What this machine can run.
+    pub(crate) host: Option<Host>,
+}
+
+impl Parts {
+    /// Reads each of them; writes nothing.
+    pub(crate) fn read(root: &Root) -> Self {
+        let manifest = || Ok(Manifest::parse(&read_texts(root)?)?);
+        let lock = || match durable::read_text(&root.lock())? {
+            Some(text) => Ok(Lock::parse(root::LOCK, &text)?),
+            None => Ok(Lock::default()),
+        };
+        Self {
+            manifest: manifest(),
+            lock: lock(),
+            registry: install::listed(&root.bins()),
+            machine: Machine::load(root),
+            host: Host::detect(),
+        }
+    }
+
+    /// All of them, or what is wrong with the first that cannot be had.
+    pub(crate) fn whole(self, root: &Root) -> Result<Loaded, LoadError> {
+        Ok(Loaded {
+            root: root.clone(),
+            manifest: self.manifest?,
+            lock: self.lock?,
+            registry: self.registry?,
+            machine: self.machine?,
+            host: self.host.ok_or(LoadError::UnknownHost)?,
+        })
     }
 }
 
