@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use llama_orch::instance::InstanceName;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
-use llama_orch::{binaries, describe, health, history, plan, status};
+use llama_orch::{binaries, describe, doctor, health, history, plan, status};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -43,6 +43,8 @@ pub(crate) enum SchemaOf {
     Health,
     /// A line of history --json
     History,
+    /// doctor --json
+    Doctor,
     /// binary list --json
     BinaryList,
     /// binary info --json
@@ -93,6 +95,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::Describe => describe::schema(),
                 SchemaOf::Health => health::schema(),
                 SchemaOf::History => history::schema(),
+                SchemaOf::Doctor => doctor::schema(),
                 SchemaOf::BinaryList => binaries::list_schema(),
                 SchemaOf::BinaryInfo => binaries::info_schema(),
                 SchemaOf::BinaryLatest => binaries::latest_schema(),

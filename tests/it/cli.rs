@@ -11,6 +11,7 @@ mod config;
 mod consent;
 mod describe;
 mod disk_full;
+mod doctor;
 mod down;
 mod drain;
 mod fetch;

@@ -120,6 +120,10 @@ fn the_committed_schemas_are_the_generated_ones() {
             include_str!("../../../docs/schemas/history.schema.json"),
         ),
         (
+            "doctor",
+            include_str!("../../../docs/schemas/doctor.schema.json"),
+        ),
+        (
             "binary-list",
             include_str!("../../../docs/schemas/binary-list.schema.json"),
         ),
