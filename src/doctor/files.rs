@@ -122,42 +122,31 @@ fn access(access: &Access) -> Examined {
     for why in &access.unseen {
         examined.skip(why);
     }
-    let rules = [
-        (
-            &access.by_all,
-            Code::WritableByAll,
-            "everybody on this machine may change it",
-            "chmod o-w",
-        ),
-        (
-            &access.by_group,
-            Code::WritableByGroup,
-            "its group may change it",
-            "chmod g-w",
-        ),
-        (
-            &access.secrets,
-            Code::SecretReadable,
-            "is a secret, and others may read it",
-            "chmod 600",
-        ),
-    ];
-    for (paths, code, what, command) in rules {
+    let all = (&access.by_all, Code::WritableByAll, "o-w");
+    let group = (&access.by_group, Code::WritableByGroup, "g-w");
+    for (paths, code, change) in [all, group] {
+        let whose = if code == Code::WritableByAll {
+            "everybody on this machine may change it"
+        } else {
+            "its group may change it"
+        };
         for path in paths.iter().take(NAMED) {
-            let fix = format!("`{command} {path}`");
-            examined.find(Finding::new(code, path.as_str(), what, fix));
+            let fix = format!("`chmod {change} {path}`");
+            examined.find(Finding::new(code, path.as_str(), whose, fix));
         }
         if paths.len() > NAMED {
-            let more = paths.len() - NAMED;
-            let recursive = command.replacen("chmod", "chmod -R", 1);
-            let what = format!("the same is so of {more} more");
-            examined.find(Finding::new(
-                code,
-                "",
-                what,
-                format!("`{recursive} bins .llama-orch`"),
-            ));
+            let what = format!("the same is so of {} more", paths.len() - NAMED);
+            let fix = format!("`chmod -R {change} .` in the root");
+            examined.find(Finding::new(code, "", what, fix));
         }
+    }
+    for path in &access.secrets {
+        examined.find(Finding::new(
+            Code::SecretReadable,
+            path.as_str(),
+            "is a secret, and others may read it",
+            format!("`chmod 600 {path}`"),
+        ));
     }
     if access.state_open {
         examined.find(Finding::new(

@@ -16,14 +16,30 @@ pub(super) fn examine(
     wanted: Option<&Seen<Vec<Wanted>>>,
     at: Timestamp,
 ) -> Vec<Examined> {
-    let known = wanted.and_then(Seen::known);
-    let open = known.into_iter().flatten();
-    // What is open needs the source, and so does what is not installed.
-    let needing = open
-        .filter(|one| one.enabled && (one.unresolved || !one.installed))
-        .map(|one| one.name.to_string())
-        .collect::<Vec<_>>();
-    vec![token(&source.kind), reached(source, &needing, at)]
+    vec![token(&source.kind), reached(source, &Needs::of(wanted), at)]
+}
+
+/// The instances that cannot be had without asking somebody.
+struct Needs {
+    /// Something has to be known first.
+    answers: Vec<String>,
+    /// That, or their build is not here.
+    files: Vec<String>,
+}
+
+impl Needs {
+    fn of(wanted: Option<&Seen<Vec<Wanted>>>) -> Self {
+        let known = wanted.and_then(Seen::known).into_iter().flatten();
+        let enabled: Vec<&Wanted> = known.filter(|one| one.enabled).collect();
+        let named = |is_meant: fn(&Wanted) -> bool| -> Vec<String> {
+            let meant = enabled.iter().filter(|one| is_meant(one));
+            meant.map(|one| format!("`{}`", one.name)).collect()
+        };
+        Self {
+            answers: named(|one| one.unresolved),
+            files: named(|one| one.unresolved || !one.installed),
+        }
+    }
 }
 
 fn token(source: &SourceKind) -> Examined {
@@ -81,17 +97,17 @@ fn with_token(
     examined.tell(format!("there is one in `{from}`"))
 }
 
-fn reached(source: &Source, needing: &[String], at: Timestamp) -> Examined {
+fn reached(source: &Source, needs: &Needs, at: Timestamp) -> Examined {
     let mut examined = Examined::of(Check::Source);
     let mut told = Vec::new();
     match &source.kind {
         SourceKind::Unknown(why) => examined.skip(why),
         SourceKind::Directory { path, archives } => match archives {
-            Ok(0) if !needing.is_empty() => examined.find(unreachable(
+            Ok(0) if !needs.files.is_empty() => examined.find(unreachable(
                 format!("`{path}`"),
                 "has no archives",
                 "put the archive of the build into it, named as upstream names it",
-                needing,
+                &needs.files,
             )),
             Ok(count) => {
                 let s = if *count == 1 { "" } else { "s" };
@@ -101,15 +117,20 @@ fn reached(source: &Source, needing: &[String], at: Timestamp) -> Examined {
                 format!("`{path}`"),
                 why,
                 "create it, or correct `source.directory` in orchestrator.yaml",
-                needing,
+                &needs.files,
             )),
         },
         SourceKind::Api { url, reach, .. } => {
+            // Without a mirror, downloads come from beside the API.
+            let needing = match source.mirror {
+                Some(_) => &needs.answers,
+                None => &needs.files,
+            };
             told.extend(judge(&mut examined, url, reach, needing, at));
         }
     }
     if let Some((url, reach)) = &source.mirror {
-        told.extend(judge(&mut examined, url, reach, needing, at));
+        told.extend(judge(&mut examined, url, reach, &needs.files, at));
     }
     if told.is_empty() {
         examined
@@ -192,7 +213,6 @@ fn unreachable(subject: String, why: &str, fix: &str, needing: &[String]) -> Fin
         let what = format!("{why}; nothing has to be asked of it now");
         return Finding::new(Code::SourceUnreachable, subject, what, fix);
     }
-    let names: Vec<String> = needing.iter().map(|name| format!("`{name}`")).collect();
-    let what = format!("{why}; {} cannot be installed without", names.join(", "));
+    let what = format!("{why}; {} cannot be had without", needing.join(", "));
     Finding::new(Code::NeededSourceUnreachable, subject, what, fix)
 }

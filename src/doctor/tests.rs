@@ -614,6 +614,52 @@ fn what_cannot_be_looked_at_is_neither_fine_nor_broken() {
 }
 
 #[test]
+fn a_lock_that_covers_everything_needs_the_mirror_alone() {
+    let failed = || {
+        Reach::Failed(Failure {
+            kind: FailureKind::Unreachable,
+            why: "is out of reach".to_owned(),
+            fix: None,
+        })
+    };
+    let source = Source {
+        kind: SourceKind::Api {
+            url: "https://api.github.com/".to_owned(),
+            token: None,
+            variables: Vec::new(),
+            reach: failed(),
+        },
+        mirror: Some(("https://mirror.example/".to_owned(), failed())),
+    };
+    let one = Wanted {
+        installed: false,
+        ..wanted("chat")
+    };
+    let checks = super::source::examine(&source, Some(&Seen::Known(vec![one])), at());
+    assert_snapshot!(lines(&checks, Check::Source), @r"
+    source_unreachable warning: `https://api.github.com/`: is out of reach; nothing has to be asked of it now
+    needed_source_unreachable broken: `https://mirror.example/`: is out of reach; `chat` cannot be had without
+    ");
+}
+
+#[test]
+fn of_many_files_a_few_are_named_and_every_secret() {
+    let paths = |count: usize| (0..count).map(|n| format!("bins/{n}").into()).collect();
+    let home = Home {
+        access: Access {
+            by_all: paths(5),
+            secrets: paths(4),
+            ..Access::default()
+        },
+        ..home(Vec::new())
+    };
+    let told = of_home(&home, Check::Permissions);
+    assert_eq!(told.matches("writable_by_all").count(), 4, "{told}");
+    assert_eq!(told.matches("secret_readable").count(), 4, "{told}");
+    assert!(told.contains("the same is so of 2 more"), "{told}");
+}
+
+#[test]
 fn a_source_out_of_reach_is_broken_where_something_needs_it() {
     let source = |kind| Source {
         kind: SourceKind::Api {
@@ -643,7 +689,7 @@ fn a_source_out_of_reach_is_broken_where_something_needs_it() {
     ");
     assert_snapshot!(told(FailureKind::Unreachable, false), @r"
     ok there is one in `GITHUB_TOKEN`
-    needed_source_unreachable broken: `https://api.github.com/`: it says so; `chat` cannot be installed without
+    needed_source_unreachable broken: `https://api.github.com/`: it says so; `chat` cannot be had without
     ");
     assert_snapshot!(told(FailureKind::Limited, true), @r"
     ok there is one in `GITHUB_TOKEN`

@@ -7,8 +7,8 @@
 )]
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::{RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -62,14 +62,7 @@ impl Http {
             kept => kept,
         };
         self.require_network(url, what)?;
-        let mut request = self
-            .client(url)?
-            .get(url.clone())
-            .header(ACCEPT, "application/vnd.github+json")
-            .header("X-GitHub-Api-Version", "2022-11-28");
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, bearer(token)?);
-        }
+        let mut request = self.question(url, token)?;
         if let Some(etag) = kept.as_ref().and_then(|kept| kept.etag.as_ref()) {
             request = request.header(IF_NONE_MATCH, etag);
         }
@@ -105,6 +98,19 @@ impl Http {
         Ok(kept.body)
     }
 
+    /// A question to an API, not asked yet.
+    fn question(&self, url: &Url, token: Option<&Token>) -> Result<RequestBuilder, SourceError> {
+        let request = self
+            .client(url)?
+            .get(url.clone())
+            .header(ACCEPT, "application/vnd.github+json")
+            .header("X-GitHub-Api-Version", "2022-11-28");
+        Ok(match token {
+            Some(token) => request.header(AUTHORIZATION, bearer(token)?),
+            None => request,
+        })
+    }
+
     /// Asks whether anybody answers, whatever the answer is. Nothing of it is kept.
     pub(in crate::release) async fn knock(
         &self,
@@ -114,14 +120,7 @@ impl Http {
     ) -> Result<Knock, SourceError> {
         require_secure(url)?;
         self.require_network(url, what)?;
-        let mut request = self
-            .client(url)?
-            .get(url.clone())
-            .header(ACCEPT, "application/vnd.github+json")
-            .header("X-GitHub-Api-Version", "2022-11-28");
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, bearer(token)?);
-        }
+        let request = self.question(url, token)?;
         let response = request.send().await.map_err(|error| failed(url, error))?;
         let here = Timestamp::now();
         let headers = response.headers();

@@ -33,6 +33,8 @@ struct Shared {
     refusals: BTreeMap<String, Refusal>,
     /// How many requests it says are left, of how many.
     quota: Option<(u32, u32)>,
+    /// What time it says it is with that; nothing where this is empty.
+    date: String,
     asked: Vec<String>,
     ending: bool,
 }
@@ -146,6 +148,11 @@ impl ReleaseServer {
         lock(&self.shared).quota = Some((left, of));
     }
 
+    /// Says from now on that it is this time, as HTTP writes it.
+    pub(crate) fn tell_time(&self, date: &str) {
+        lock(&self.shared).date = format!("Date: {date}\r\n");
+    }
+
     /// Says of a build that it was published just now, without this file so far.
     pub(crate) fn begin_upload(&self, build: u32, missing: &str) {
         let tag = format!("b{build}");
@@ -220,12 +227,13 @@ fn serve(mut stream: &TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
             );
         }
         if let Some((left, of)) = shared.quota.filter(|_| path == QUOTA) {
+            let date = shared.date.clone();
             drop(shared);
             return write!(
                 stream,
                 "HTTP/1.1 200 x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
                  X-RateLimit-Limit: {of}\r\nX-RateLimit-Remaining: {left}\r\n\
-                 Connection: close\r\n\r\n{{}}",
+                 {date}Connection: close\r\n\r\n{{}}",
             );
         }
         let body = if path == API {
