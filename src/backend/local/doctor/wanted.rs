@@ -5,7 +5,7 @@ use crate::desired::{Desired, WantedInstance};
 use crate::doctor::facts::Wanted;
 use crate::instance::{BinaryId, InstanceName};
 use crate::lock::Lock;
-use crate::manifest::{Instance, Manifest, ModelSource, Pin, ReleaseRequest};
+use crate::manifest::{GpuBackend, Instance, Manifest, ModelSource, Pin, ReleaseRequest};
 use crate::registry::Registry;
 use crate::release::{BuildName, Variant, VariantRequest};
 use crate::root::Root;
@@ -63,7 +63,11 @@ impl Pins<'_> {
             host: server.host.clone(),
             port: server.port,
             has_key: server.api_key.is_some() || instance.env.contains_key("LLAMA_API_KEY"),
-            backend: instance.gpu.backend,
+            // A family says as much as long as nobody knows which variant of it that is.
+            backend: instance.gpu.backend.or_else(|| {
+                let variant = pin.filter(|_| id.is_none()).map(|pin| &pin.variant);
+                variant.and_then(family)
+            }),
             required: instance.gpu.require,
             build: resolved.map(|launch| launch.build.clone()).or_else(written),
             variant: id
@@ -119,6 +123,21 @@ fn exact(pin: &Pin) -> Option<Variant> {
     variant.parts().is_some().then_some(variant)
 }
 
+/// What the variants of a family, or one that is named without its system, compute on.
+fn family(request: &VariantRequest) -> Option<GpuBackend> {
+    let VariantRequest::Named(name) = request else {
+        return None;
+    };
+    name.split('-').find_map(|word| match word {
+        "cuda" => Some(GpuBackend::Cuda),
+        "vulkan" => Some(GpuBackend::Vulkan),
+        "rocm" | "hip" => Some(GpuBackend::Rocm),
+        "sycl" => Some(GpuBackend::Sycl),
+        "metal" => Some(GpuBackend::Metal),
+        _ => None,
+    })
+}
+
 /// Bytes of a model that is a file.
 fn model(root: &Root, instance: &Instance) -> u64 {
     let source = instance.model.as_ref().map(|model| &model.source);
@@ -126,4 +145,27 @@ fn model(root: &Root, instance: &Instance) -> u64 {
         return 0;
     };
     std::fs::metadata(root.path().join(path)).map_or(0, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_tells_what_its_variants_compute_on() {
+        for (name, backend) in [
+            ("cuda", Some(GpuBackend::Cuda)),
+            ("cuda-13", Some(GpuBackend::Cuda)),
+            ("vulkan-x64", Some(GpuBackend::Vulkan)),
+            ("ubuntu-rocm-10.0-x64", Some(GpuBackend::Rocm)),
+            ("hip-radeon", Some(GpuBackend::Rocm)),
+            ("sycl-fp16", Some(GpuBackend::Sycl)),
+            ("cpu", None),
+            ("auto", None),
+            ("x64", None),
+        ] {
+            let request = name.parse().expect("a variant");
+            assert_eq!(family(&request), backend, "{name}");
+        }
+    }
 }
