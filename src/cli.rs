@@ -12,6 +12,7 @@ mod completions;
 mod config;
 mod describe;
 mod diagnostic;
+mod doctor;
 mod down;
 mod editing;
 mod enable;
@@ -138,6 +139,8 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Show what past passes did
     History(history::HistoryArgs),
+    /// Look for what is wrong here, and say what to do about it
+    Doctor(doctor::DoctorArgs),
     /// Show, install and remove builds of llama.cpp
     #[command(subcommand)]
     Binary(binary::BinaryCommand),
@@ -281,6 +284,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Remove(args) => remove::run(&cli.global, args, &ui),
         Command::Logs(args) => logs::run(&cli.global, args, &ui),
         Command::History(args) => history::run(&cli.global, args, &ui),
+        Command::Doctor(args) => doctor::run(&cli.global, args, &ui),
         Command::Binary(command) => binary::run(&cli.global, command, &ui),
         Command::Config(command) => config::run(&cli.global, command, &ui),
         Command::Completions(args) => completions::run(args, &ui),

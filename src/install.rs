@@ -42,7 +42,7 @@ use camino::Utf8Path;
 
 pub use archive::ArchiveError;
 pub use check::CheckError;
-pub(crate) use check::{AskError, Asking};
+pub(crate) use check::{AskError, Asking, Shortfall, is_of_cuda};
 pub use damage::{damage, note_damage, reference};
 pub use download::Pause;
 pub use error::InstallError;

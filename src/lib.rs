@@ -47,6 +47,7 @@
 //! | proven, fallback, rollback | stayed healthy long enough; what follows a failed gate; going back to it |
 //! | replace | stop and start as one gated step; people read `restart` |
 //! | adopt | a new supervisor takes over a server that is alive |
+//! | finding | something `doctor` says is wrong, with what to do about it |
 
 pub mod abilities;
 pub mod apply;
@@ -54,6 +55,7 @@ pub mod backend;
 pub mod binaries;
 pub mod describe;
 pub mod desired;
+pub mod doctor;
 pub mod durable;
 pub mod gguf;
 pub mod health;

@@ -36,6 +36,7 @@ use crate::observed::{Observed, ObservedInstance};
 use action::{Action, BlockReason, Blocker, Hold, HoldReason, Step, Subject, Unused, Warning};
 use draft::Drafts;
 use installs::Build;
+pub(crate) use ports::keeps_out;
 
 /// How long a replaced model file must have been still before it counts: a copy in progress is
 /// not a new model.

@@ -27,6 +27,7 @@ use crate::desired::WantedInstance;
 use crate::desired::argv::Salt;
 use crate::desired::resolve::{Answers, Known, Resolution, Resolved, Terms, resolve};
 use crate::durable::{self, FileError, FileLock};
+use crate::install;
 use crate::instance::InstanceName;
 use crate::kill_point;
 use crate::lock::{Lock, LockError};
@@ -141,7 +142,7 @@ impl Machine {
 impl Loaded {
     /// Reads everything; writes nothing.
     pub fn read(root: &Root) -> Result<Self, LoadError> {
-        Self::of(root, &read_texts(root)?)
+        Parts::read(root).whole(root)
     }
 
     /// The source builds come from.
@@ -200,6 +201,56 @@ impl Loaded {
             durable::write(&self.root.lock(), resolved.lock.print().as_bytes())?;
         }
         Ok(())
+    }
+}
+
+/// The parts of a root, each read whatever became of the others.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// What was written.
+    pub(crate) manifest: Result<Manifest, LoadError>,
+    /// What was resolved before.
+    pub(crate) lock: Result<Lock, LoadError>,
+    /// What is installed.
+    pub(crate) registry: Result<Registry, FileError>,
+    /// What is true of this machine alone.
+    pub(crate) machine: Result<Machine, FileError>,
+    /// What this machine can run.
+    pub(crate) host: Option<Host>,
+}
+
+impl Parts {
+    /// Reads each of them; writes nothing.
+    pub(crate) fn read(root: &Root) -> Self {
+        let manifest = || Ok(Manifest::parse(&read_texts(root)?)?);
+        Self::beside(root, manifest())
+    }
+
+    /// Reads all but the manifest.
+    fn beside(root: &Root, manifest: Result<Manifest, LoadError>) -> Self {
+        let lock = || match durable::read_text(&root.lock())? {
+            Some(text) => Ok(Lock::parse(root::LOCK, &text)?),
+            None => Ok(Lock::default()),
+        };
+        Self {
+            manifest,
+            lock: lock(),
+            registry: install::listed(&root.bins()),
+            machine: Machine::load(root),
+            host: Host::detect(),
+        }
+    }
+
+    /// All of them, or what is wrong with the first that cannot be had.
+    pub(crate) fn whole(self, root: &Root) -> Result<Loaded, LoadError> {
+        Ok(Loaded {
+            root: root.clone(),
+            manifest: self.manifest?,
+            lock: self.lock?,
+            registry: self.registry?,
+            machine: self.machine?,
+            host: self.host.ok_or(LoadError::UnknownHost)?,
+        })
     }
 }
 

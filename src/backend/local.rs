@@ -12,6 +12,7 @@ mod abilities;
 mod builds;
 mod checkup;
 mod closeup;
+mod doctor;
 mod drain;
 mod facts;
 mod fetch;
@@ -28,6 +29,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use closeup::CloseUp;
+pub use doctor::examine;
 pub use survey::Survey;
 use tokio::sync::Semaphore;
 use uuid::Uuid;

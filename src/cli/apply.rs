@@ -172,6 +172,21 @@ fn interrupted() -> Failure {
     )
 }
 
+/// Runs the plan and waits for what starts; the exit code says what came of it.
+pub(super) fn bring_about<'a>(
+    runtime: &Runtime,
+    backend: &Local,
+    plan: &Plan,
+    asked: impl Into<Asked<'a>>,
+    root: &Root,
+    ui: &Ui,
+) -> Result<u8, Failure> {
+    let report = carry_out(runtime, backend, plan, asked, root, ui)?;
+    let started = await_starting(runtime, backend, plan, ui)?;
+    let failed = !report.succeeded() || started == Started::Failed;
+    Ok(u8::from(failed || plan.needs_attention()))
+}
+
 /// Runs the plan, shows what becomes of it, and notes it in the history.
 pub(crate) fn carry_out<'a>(
     runtime: &Runtime,

@@ -8,7 +8,7 @@ use llama_orch::manifest::show::document::{self, ShownInstances};
 use llama_orch::manifest::show::show;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
-use llama_orch::{binaries, describe, health, history, plan, reconcile, status};
+use llama_orch::{binaries, describe, doctor, health, history, plan, reconcile, status};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -79,6 +79,8 @@ pub(crate) enum SchemaOf {
     ConfigShow,
     /// update --json
     Update,
+    /// doctor --json
+    Doctor,
     /// binary list --json
     BinaryList,
     /// binary info --json
@@ -139,6 +141,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::History => history::schema(),
                 SchemaOf::ConfigShow => document::schema(),
                 SchemaOf::Update => reconcile::update::schema(),
+                SchemaOf::Doctor => doctor::schema(),
                 SchemaOf::BinaryList => binaries::list_schema(),
                 SchemaOf::BinaryInfo => binaries::info_schema(),
                 SchemaOf::BinaryLatest => binaries::latest_schema(),

@@ -17,7 +17,11 @@ use super::ui::Ui;
 use super::{Global, ReasonArgs, Selection, apply, runtime, text};
 
 /// Stop instances and keep them down
+///
+/// On this machine, until `up`; no file is edited. It waits for no other pass, and needs no manifest that
+/// can be read.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct DownArgs {
     #[command(flatten)]
     instances: Selection,
@@ -27,6 +31,12 @@ pub(crate) struct DownArgs {
     #[arg(long)]
     force: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  llama-orch down chat --reason 'the card is needed'
+  llama-orch down --tag gpu0
+  llama-orch down --all --force";
 
 pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;

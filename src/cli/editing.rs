@@ -127,17 +127,20 @@ impl<'a> Editing<'a> {
         root: Root,
         first: Option<&str>,
     ) -> Result<Self, Failure> {
+        let is_new = !root.manifest().exists();
         let mut lock = None;
         if !args.dry_run {
             root.check_writable(global.allow_network_root)?;
-            lock = Some(args.lock.take(&root, verb)?);
-            Local::bare(&root).tidy()?;
+            // Where nothing is yet, nothing is left behind by what comes to nothing.
+            if !is_new {
+                lock = Some(args.lock.take(&root, verb)?);
+                Local::bare(&root).tidy()?;
+            }
         }
         let texts = match (read_texts(&root), first) {
             (Err(LoadError::NoManifest(_)), Some(first)) => editing::new_texts(first),
             (texts, _) => texts?,
         };
-        let is_new = !root.manifest().exists();
         let loaded = Loaded::of(&root, &texts)?;
         if global.verbose {
             ui.remark(format_args!("root: {}", root.path()));
@@ -229,6 +232,11 @@ impl<'a> Editing<'a> {
             ui.remark("nothing was changed");
             return Ok(1);
         }
+        let _lock = if self.is_new {
+            Some(args.lock.take(&self.root, self.verb)?)
+        } else {
+            None
+        };
         editing::replace(&self.root, &edits)?;
         loaded.remember(&resolved)?;
         self.tell_written(&edits, &resolved.lock);
@@ -243,15 +251,7 @@ impl<'a> Editing<'a> {
         }
         backend.forget_rollbacks(&resolved.desired, &observed)?;
         let asked = args.why.asked(self.verb);
-        let report = apply::carry_out(&self.runtime, &backend, &plan, asked, &self.root, ui)?;
-        let started = apply::await_starting(&self.runtime, &backend, &plan, ui)?;
-        Ok(
-            if !report.succeeded() || started == apply::Started::Failed {
-                1
-            } else {
-                u8::from(plan.needs_attention())
-            },
-        )
+        apply::bring_about(&self.runtime, &backend, &plan, asked, &self.root, ui)
     }
 
     /// The files as they would change, and what follows.

@@ -7,9 +7,6 @@ use clap::{Arg, Command, CommandFactory as _, Parser as _, ValueEnum as _};
 use super::Cli;
 use super::config::SchemaOf;
 
-/// Verbs whose examples are yet to be written, each by its path.
-const WITHOUT_EXAMPLES: [&str; 3] = ["up", "down", "retry"];
-
 /// The most columns a line has.
 const COLUMNS: usize = 80;
 
@@ -109,8 +106,7 @@ fn each_verb_shows_examples_that_can_be_typed() {
     for (path, verb) in verbs() {
         let examples = examples(&verb);
         let is_leaf = !verb.has_subcommands();
-        let waits = WITHOUT_EXAMPLES.contains(&path.as_str());
-        if is_leaf && examples.is_empty() && !waits {
+        if is_leaf && examples.is_empty() {
             wrong.push(format!(
                 "`{path}` has no examples: give its arguments #[command(after_help = EXAMPLES)] \
                  with a text that begins with `Examples:` and has a line `  llama-orch {path} ...`"

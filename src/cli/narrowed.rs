@@ -126,16 +126,11 @@ pub(super) fn run(global: &Global, wish: &Wish<'_>, ui: &Ui) -> Result<u8, Failu
     }
     loaded.remember(&resolved)?;
     backend.forget_rollbacks(&resolved.desired, &observed)?;
-    let report = apply::carry_out(&runtime, &backend, &plan, wish.asked, &root, ui)?;
-    let started = apply::await_starting(&runtime, &backend, &plan, ui)?;
+    let code = apply::bring_about(&runtime, &backend, &plan, wish.asked, &root, ui)?;
     drop(pass_lock);
-    Ok(
-        if !report.succeeded() || started == apply::Started::Failed {
-            1
-        } else if unreachable && plan::is_stuck(&plan) {
-            69
-        } else {
-            u8::from(plan.needs_attention())
-        },
-    )
+    Ok(if unreachable && plan::is_stuck(&plan) {
+        69
+    } else {
+        code
+    })
 }

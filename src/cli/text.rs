@@ -47,14 +47,7 @@ pub(crate) const AS_WRITTEN: &str = "everything is as orchestrator.yaml says";
 
 /// One line of a plan in the colour of its rune, as [`plan`] shows it.
 pub(crate) fn line(line: &Line, width: Option<usize>) -> String {
-    let style = match line.rune {
-        "+" => GREEN,
-        "-" | "x" => RED,
-        "-/+" | "!" | "?" => YELLOW,
-        "~" => CYAN,
-        "." => DIM,
-        _ => PLAIN,
-    };
+    let style = style_of(line.rune);
     let text = match width {
         Some(width) => wrapped(line, width),
         None => line.to_string(),
@@ -62,6 +55,18 @@ pub(crate) fn line(line: &Line, width: Option<usize>) -> String {
     let head = line.rune.len().max(3) + 1 + line.verb.len().max(8);
     let (head, rest) = text.split_at(head.min(text.len()));
     format!("{style}{head}{style:#}{rest}")
+}
+
+/// The colour that says the same as a rune.
+pub(crate) fn style_of(rune: &str) -> Style {
+    match rune {
+        "+" | "ok" => GREEN,
+        "-" | "x" => RED,
+        "-/+" | "!" | "?" => YELLOW,
+        "~" => CYAN,
+        "." => DIM,
+        _ => PLAIN,
+    }
 }
 
 /// Where the reason of a line begins.

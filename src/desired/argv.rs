@@ -336,7 +336,7 @@ fn backend_of(binary: &WantedBinary) -> Option<GpuBackend> {
 }
 
 /// What `llama-server --list-devices` calls the devices of a backend, less the number.
-const fn device_prefix(backend: GpuBackend) -> &'static str {
+pub(crate) const fn device_prefix(backend: GpuBackend) -> &'static str {
     match backend {
         GpuBackend::Cpu => "CPU",
         GpuBackend::Vulkan => "Vulkan",

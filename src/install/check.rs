@@ -20,6 +20,7 @@ use crate::release::{BuildName, Tag};
 
 pub(crate) use ask::{AskError, Asking};
 pub(super) use needs::needs;
+pub(crate) use needs::{Shortfall, is_of_cuda};
 
 /// How long `llama-server --version` may take. It loads a gigabyte of libraries from a cold disk.
 const PATIENCE: Duration = Duration::from_mins(1);

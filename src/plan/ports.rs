@@ -85,14 +85,14 @@ pub(super) fn overlap(one: &Launch, other: &Launch) -> bool {
         && (one.host == other.host || hosts_overlap(&one.host, &other.host))
 }
 
-/// Whether somebody who listens at `at` keeps a launch from its address. A wildcard takes every
+/// Whether somebody who listens at `at` keeps a server from its address. A wildcard takes every
 /// address of its family, and that of version 6 may take those of version 4 as well; what a name
 /// stands for cannot be told here, so it may be any address.
-fn keeps_out(at: &ListensAt, launch: &Launch) -> bool {
+pub(crate) fn keeps_out(at: &ListensAt, host: &str, port: u16) -> bool {
     match at {
-        ListensAt::Socket(path) => *path == launch.host,
-        ListensAt::Port(_, port) if *port != launch.port || is_socket(&launch.host) => false,
-        ListensAt::Port(theirs, _) => launch.host.split(',').any(|host| {
+        ListensAt::Socket(path) => path == host,
+        ListensAt::Port(_, held) if *held != port || is_socket(host) => false,
+        ListensAt::Port(theirs, _) => host.split(',').any(|host| {
             let host = host.trim().trim_start_matches('[').trim_end_matches(']');
             let theirs = theirs.to_canonical();
             match host.parse::<IpAddr>().map(|ours| ours.to_canonical()) {
@@ -125,7 +125,9 @@ impl Planner<'_> {
     /// Why a launch cannot have its address: somebody who is not ours has it.
     pub(super) fn port_held(&self, launch: &Launch) -> Option<BlockReason> {
         let strangers = self.observed.host.strangers.known()?;
-        let stranger = strangers.iter().find(|it| keeps_out(&it.at, launch))?;
+        let stranger = strangers
+            .iter()
+            .find(|it| keeps_out(&it.at, &launch.host, launch.port))?;
         Some(held(launch, stranger.who.clone()))
     }
 

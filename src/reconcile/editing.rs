@@ -7,16 +7,13 @@ use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 
-use super::{LoadError, Loaded, Machine};
+use super::{LoadError, Loaded, Parts};
 use crate::desired::resolve::{Resolved, lockable};
 use crate::desired::{Answer, Question, WantedInstance};
 use crate::durable::{self, FileError};
-use crate::install;
 use crate::kill_point;
-use crate::lock::Lock;
 use crate::manifest::{Manifest, Mistakes, Pin, SourceText, Texts};
 use crate::release::Tag;
-use crate::release::host::Host;
 use crate::release::source::{AnySource, ReleaseSource as _};
 use crate::root::{self, Root};
 
@@ -59,19 +56,8 @@ impl Loaded {
     /// # Errors
     /// The texts have mistakes, or something else of the root cannot be read.
     pub fn of(root: &Root, texts: &Texts) -> Result<Self, LoadError> {
-        let manifest = Manifest::parse(texts)?;
-        let lock = match durable::read_text(&root.lock())? {
-            Some(text) => Lock::parse(root::LOCK, &text)?,
-            None => Lock::default(),
-        };
-        Ok(Self {
-            root: root.clone(),
-            manifest,
-            lock,
-            registry: install::listed(&root.bins())?,
-            machine: Machine::load(root)?,
-            host: Host::detect().ok_or(LoadError::UnknownHost)?,
-        })
+        let manifest = Manifest::parse(texts).map_err(LoadError::from);
+        Parts::beside(root, manifest).whole(root)
     }
 
     /// The same root as if its files said something else.

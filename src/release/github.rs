@@ -18,6 +18,7 @@
     reason = "reads a token from the environment, and the clock between attempts"
 )]
 
+mod knock;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
@@ -195,15 +196,20 @@ impl GitHub {
         below(&self.api, &parts)
     }
 
+    /// The variables a token is looked for in.
+    fn token_variables(&self) -> impl Iterator<Item = &str> {
+        let is_github = self.api.host_str() == Some(GITHUB_API);
+        let fallback = (is_github && self.token_env != "GH_TOKEN").then_some("GH_TOKEN");
+        let named =
+            Some(self.token_env.as_str()).filter(|name| is_github || !GITHUB_TOKENS.contains(name));
+        named.into_iter().chain(fallback)
+    }
+
     /// A token for the API: from the variable the manifest names, and for GitHub's own API also
     /// from `GH_TOKEN`, which its own program uses. The variables of github.com's tokens are read
     /// for nobody else: a mirror or another GitHub has to be given one of its own by name.
     fn token(&self) -> Option<Token> {
-        let is_github = self.api.host_str() == Some(GITHUB_API);
-        let fallback = is_github.then_some("GH_TOKEN");
-        let named =
-            Some(self.token_env.as_str()).filter(|name| is_github || !GITHUB_TOKENS.contains(name));
-        [named, fallback].into_iter().flatten().find_map(|from| {
+        self.token_variables().find_map(|from| {
             let secret = (self.environment)(from).filter(|secret| !secret.trim().is_empty())?;
             Some(Token {
                 secret: secret.trim().to_owned(),

@@ -225,15 +225,17 @@ fn companions<'a>(server: &VariantParts, assets: &'a [Asset]) -> Vec<&'a Asset> 
     assets.iter().find(fits).into_iter().collect()
 }
 
-impl Candidate<'_> {
+impl VariantParts {
     /// The major version of CUDA it was built with; `None` for what is no CUDA build.
     fn cuda(&self) -> Option<u32> {
-        let Accelerator::Cuda(version) = &self.parts.accelerator else {
+        let Accelerator::Cuda(version) = &self.accelerator else {
             return None;
         };
         numbers(version).first().copied()
     }
+}
 
+impl Candidate<'_> {
     fn is_complete(&self) -> bool {
         !matches!(self.parts.accelerator, Accelerator::Cuda(_)) || !self.companions.is_empty()
     }

@@ -30,6 +30,7 @@ use url::{Host, Url};
 use super::shown;
 use super::source::{Network, SourceError};
 use answers::Answers;
+pub(crate) use api::Knock;
 
 /// Redirects followed for one request.
 const REDIRECTS: usize = 5;

@@ -12,6 +12,7 @@ mod config;
 mod consent;
 mod describe;
 mod disk_full;
+mod doctor;
 mod down;
 mod drain;
 mod edits;

@@ -2,6 +2,11 @@
 
 use crate::observed::MemoryFacts;
 
+/// The least that the control groups of this process may use, where any limits it.
+pub(super) fn group_limit() -> Option<u64> {
+    os::group_limit()
+}
+
 /// What is free, and what may be locked.
 pub(super) fn look() -> MemoryFacts {
     MemoryFacts {
@@ -29,24 +34,31 @@ mod os {
 
     /// The least that is left in the control groups (v2) this process is in.
     fn left_in_groups() -> Option<u64> {
+        least_of_groups(left)
+    }
+
+    /// The least that these may use.
+    pub(super) fn group_limit() -> Option<u64> {
+        least_of_groups(|group| number(group, "memory.max"))
+    }
+
+    fn least_of_groups(of: impl Fn(&Path) -> Option<u64>) -> Option<u64> {
         let groups = Path::new("/sys/fs/cgroup");
         let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
         let own = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
         let folder = groups.join(own);
         let inside = folder.ancestors().take_while(|group| *group != groups);
-        inside
-            .map(Path::to_path_buf)
-            .filter_map(|group| left(&group))
-            .min()
+        inside.filter_map(of).min()
+    }
+
+    fn number(group: &Path, name: &str) -> Option<u64> {
+        let text = std::fs::read_to_string(group.join(name)).ok()?;
+        text.trim().parse().ok()
     }
 
     fn left(group: &Path) -> Option<u64> {
-        let number = |name: &str| -> Option<u64> {
-            let text = std::fs::read_to_string(group.join(name)).ok()?;
-            text.trim().parse().ok()
-        };
-        let limit = number("memory.max")?;
-        let used = number("memory.current")?;
+        let limit = number(group, "memory.max")?;
+        let used = number(group, "memory.current")?;
         let stat = std::fs::read_to_string(group.join("memory.stat")).ok()?;
         let cached = stat
             .lines()
@@ -72,6 +84,10 @@ mod os {
     }
 
     pub(super) const fn lockable() -> Option<u64> {
+        None
+    }
+
+    pub(super) const fn group_limit() -> Option<u64> {
         None
     }
 }

@@ -68,20 +68,57 @@ pub(in crate::install) fn needs(
         }
     }
     let build = Build { root, files };
-    for (file, linkage) in &build.files {
-        for library in &linkage.libraries {
-            if is_brought(linkage.format, library) && build.beside(file, library).is_none() {
-                let (file, library) = ((*file).to_owned(), library.clone());
-                let missing = CheckError::MissingLibrary { file, library };
-                if strict {
-                    return Err(missing);
-                }
-                remarks.push(missing.to_string());
-            }
+    for (file, library) in build.missing() {
+        let (file, library) = (file.to_owned(), library.to_owned());
+        let missing = CheckError::MissingLibrary { file, library };
+        if strict {
+            return Err(missing);
         }
+        remarks.push(missing.to_string());
     }
     remarks.extend(build.newer_than(libc)?);
     Ok(remarks)
+}
+
+/// What a build lacks on a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Shortfall {
+    /// Libraries that should lie beside what needs them: the file and the library.
+    pub(crate) missing: Vec<(String, String)>,
+    /// What of the server needs a newer glibc than there is, or glibc at all.
+    pub(crate) too_new: Option<(String, Glibc)>,
+    /// A backend that cannot be loaded for that reason, in words.
+    pub(crate) backend_too_new: Option<String>,
+    /// What could not be looked into, in words.
+    pub(crate) unread: Vec<String>,
+}
+
+impl Shortfall {
+    /// Looks at the programs and libraries of a build, named relative to its folder.
+    pub(crate) fn of(root: &Utf8Path, executables: &[String], libc: Libc) -> Self {
+        let mut shortfall = Self::default();
+        let mut files = BTreeMap::new();
+        for name in executables {
+            match linkage::read(root.join(name).as_std_path()) {
+                Ok(Some(linkage)) => drop(files.insert(name.as_str(), linkage)),
+                Ok(None) => {}
+                Err(error) => shortfall.unread.push(format!("`{name}`: {error}")),
+            }
+        }
+        let build = Build { root, files };
+        let missing = build.missing();
+        shortfall.missing = missing
+            .map(|(file, library)| (file.to_owned(), library.to_owned()))
+            .collect();
+        match build.newer_than(libc) {
+            Ok(backend) => shortfall.backend_too_new = backend,
+            Err(CheckError::OldGlibc { file, needs, .. }) => {
+                shortfall.too_new = Some((file, needs));
+            }
+            Err(_) => {}
+        }
+        shortfall
+    }
 }
 
 /// A build's folder, and what was read of it.
@@ -91,6 +128,19 @@ struct Build<'a> {
 }
 
 impl Build<'_> {
+    /// The libraries that come with a build and are not where they should be, with what needs them.
+    fn missing(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().flat_map(move |(file, linkage)| {
+            let brought = linkage
+                .libraries
+                .iter()
+                .filter(|library| is_brought(linkage.format, library));
+            brought
+                .filter(|library| self.beside(file, library).is_none())
+                .map(|library| (*file, library.as_str()))
+        })
+    }
+
     /// Refuses a server this machine's glibc is too old for, and remarks on what is only loaded
     /// where it can be.
     fn newer_than(&self, libc: Libc) -> Result<Option<String>, CheckError> {
@@ -227,7 +277,7 @@ pub(super) fn glibc_text(has: Option<Glibc>) -> String {
 }
 
 /// Whether a library belongs to the CUDA runtime, which comes in an archive of its own.
-pub(super) fn is_of_cuda(library: &str) -> bool {
+pub(crate) fn is_of_cuda(library: &str) -> bool {
     let library = library.to_ascii_lowercase();
     let name = library.strip_prefix("lib").unwrap_or(&library);
     name.starts_with("cudart") || name.starts_with("cublas")

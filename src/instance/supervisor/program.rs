@@ -73,6 +73,20 @@ impl Program {
         }
     }
 
+    /// Whether the copy of this digest is the program that is running; `None` where that cannot be
+    /// told. Hashed only where their sizes do not tell them apart.
+    pub(crate) fn is_own(root: &Utf8Path, digest: Digest) -> Option<bool> {
+        let folder = root.join(PRIVATE).join("supervisors");
+        let copy = folder.join(digest.to_string()).join(NAME);
+        let mut own = own_program().ok()?;
+        if fs::metadata(&copy).ok()?.len() != own.metadata().ok()?.len() {
+            return Some(false);
+        }
+        let mut hash = sha2::Sha256::new();
+        io::copy(&mut own, &mut HashWriter(&mut hash)).ok()?;
+        Some(Digest::from_bytes(hash.finalize().into()) == digest)
+    }
+
     /// The digest in the path of a program that was installed so.
     pub(super) fn digest_in(path: &Utf8Path) -> Option<Digest> {
         path.parent()?.file_name()?.parse().ok()

@@ -12,25 +12,22 @@ pub(super) fn change(text: &str, change: &Change) -> Option<String> {
     let mark = &text[..text.len() - bare.len()];
     let root = CstRootNode::parse(bare, &ParseOptions::default()).ok()?;
     let (key, above) = change.path.split_last()?;
-    match &change.to {
-        Some(value) => {
-            let mut object = root.object_value_or_set();
-            for key in above {
-                object = object.object_value_or_set(key);
-            }
-            match object.get(key) {
-                Some(field) => field.set_value(written(value)),
-                None => drop(object.append(key, written(value))),
-            }
+    if let Some(value) = &change.to {
+        let mut object = root.object_value_or_set();
+        for key in above {
+            object = object.object_value_or_set(key);
         }
-        None => {
-            let mut object = root.object_value();
-            for key in above {
-                object = object.and_then(|object| object.object_value(key));
-            }
-            if let Some(field) = object.and_then(|object| object.get(key)) {
-                field.remove();
-            }
+        match object.get(key) {
+            Some(field) => field.set_value(written(value)),
+            None => drop(object.append(key, written(value))),
+        }
+    } else {
+        let mut object = root.object_value();
+        for key in above {
+            object = object.and_then(|object| object.object_value(key));
+        }
+        if let Some(field) = object.and_then(|object| object.get(key)) {
+            field.remove();
         }
     }
     Some(format!("{mark}{root}"))

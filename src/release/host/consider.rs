@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::glibc::{Glibc, Libc, built_for};
 use super::{Candidate, Host, candidate, numbers, oldest_driver};
+use crate::release::variant::VariantParts;
 use crate::release::{Accelerator, Archive, Asset, Os, Variant, VariantRequest};
 
 /// A variant of a release, and what was thought of it.
@@ -184,29 +185,57 @@ impl Host {
         if !one.is_complete() {
             return Some(Doubt::NoCompanion);
         }
-        if one.parts.os != self.os {
-            return None;
-        }
-        if self.os == Os::Linux && self.libc == Libc::Musl {
-            return Some(Doubt::NoGlibc);
-        }
-        let device = match &one.parts.accelerator {
-            Accelerator::Cpu => None,
-            Accelerator::Cuda(_) => self.driver_doubt(one),
-            Accelerator::Rocm(_) => (!self.accelerators.rocm).then_some(Doubt::NoRocm),
-            Accelerator::Vulkan => (!self.accelerators.vulkan).then_some(Doubt::NoVulkan),
-            Accelerator::Other(_) => {
-                (*request == VariantRequest::Auto).then_some(Doubt::OnlyByName)
+        match &one.parts.accelerator {
+            Accelerator::Other(_)
+                if *request == VariantRequest::Auto
+                    && one.parts.os == self.os
+                    && !self.is_musl() =>
+            {
+                Some(Doubt::OnlyByName)
             }
-        };
-        device.or_else(|| match (built_for(&one.parts), self.libc) {
-            (Some(needs), Libc::Glibc(has)) if has < needs => Some(Doubt::OldGlibc { needs, has }),
-            _ => None,
-        })
+            _ => self.unfit(&one.parts),
+        }
     }
 
-    fn driver_doubt(&self, one: &Candidate<'_>) -> Option<Doubt> {
-        let cuda = one.cuda()?;
+    const fn is_musl(&self) -> bool {
+        matches!((self.os, self.libc), (Os::Linux, Libc::Musl))
+    }
+
+    /// What this machine lacks for a variant; the C library last, unless it is none that could do.
+    fn unfit(&self, parts: &VariantParts) -> Option<Doubt> {
+        if parts.os != self.os {
+            return None;
+        }
+        if self.is_musl() {
+            return Some(Doubt::NoGlibc);
+        }
+        self.device_doubt(parts).or_else(|| self.libc_doubt(parts))
+    }
+
+    /// What this machine lacks of the device a variant computes on.
+    pub(crate) fn device_doubt(&self, parts: &VariantParts) -> Option<Doubt> {
+        match &parts.accelerator {
+            Accelerator::Cpu | Accelerator::Other(_) => None,
+            Accelerator::Cuda(_) => self.driver_doubt(parts),
+            Accelerator::Rocm(_) => (!self.accelerators.rocm).then_some(Doubt::NoRocm),
+            Accelerator::Vulkan => (!self.accelerators.vulkan).then_some(Doubt::NoVulkan),
+        }
+    }
+
+    /// Whether this machine's C library may be too old for a variant, or none at all that would do.
+    pub(crate) fn libc_doubt(&self, parts: &VariantParts) -> Option<Doubt> {
+        if parts.os != self.os {
+            return None;
+        }
+        match (built_for(parts), self.libc) {
+            (Some(_), Libc::Musl) => Some(Doubt::NoGlibc),
+            (Some(needs), Libc::Glibc(has)) if has < needs => Some(Doubt::OldGlibc { needs, has }),
+            _ => None,
+        }
+    }
+
+    fn driver_doubt(&self, parts: &VariantParts) -> Option<Doubt> {
+        let cuda = parts.cuda()?;
         match self.accelerators.cuda {
             Some(newest) if cuda <= newest => None,
             Some(_) => Some(Doubt::OldDriver {
@@ -247,7 +276,7 @@ impl Host {
                 Accelerator::Other(_) => 0,
             }
         } else {
-            u8::from(one.cuda().is_some() && self.driver_doubt(one).is_none())
+            u8::from(one.parts.cuda().is_some() && self.driver_doubt(&one.parts).is_none())
         };
         (
             preferred,

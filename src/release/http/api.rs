@@ -7,14 +7,14 @@
 )]
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::{RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::answers::Kept;
-use super::{Http, Token, content_type, failed, read, require_secure};
+use super::{Http, Token, content_type, failed, number, read, require_secure};
 use crate::release::shown;
 use crate::release::source::SourceError;
 
@@ -26,6 +26,21 @@ const MAX_TEXT: usize = 1024;
 
 /// How long a file of a release that is done holds: for ever, as far as a cache is concerned.
 const FOR_EVER: SignedDuration = SignedDuration::from_hours(24 * 365);
+
+/// What an answer says beside its content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Knock {
+    /// Whether it is JSON.
+    pub(crate) json: bool,
+    /// The time there, and what it was here.
+    pub(crate) date: Option<(Timestamp, Timestamp)>,
+    /// Requests that are answered in some time.
+    pub(crate) limit: Option<u64>,
+    /// How many of them are left.
+    pub(crate) left: Option<u64>,
+    /// When they are all there again.
+    pub(crate) reset: Option<Timestamp>,
+}
 
 impl Http {
     /// Asks an API. `what` says in words what is looked for, for messages; `time_to_live` how long
@@ -47,14 +62,7 @@ impl Http {
             kept => kept,
         };
         self.require_network(url, what)?;
-        let mut request = self
-            .client(url)?
-            .get(url.clone())
-            .header(ACCEPT, "application/vnd.github+json")
-            .header("X-GitHub-Api-Version", "2022-11-28");
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, bearer(token)?);
-        }
+        let mut request = self.question(url, token)?;
         if let Some(etag) = kept.as_ref().and_then(|kept| kept.etag.as_ref()) {
             request = request.header(IF_NONE_MATCH, etag);
         }
@@ -88,6 +96,50 @@ impl Http {
         let kept = Kept::new(url, etag, body, Timestamp::now());
         self.answers.keep(url, token, &kept);
         Ok(kept.body)
+    }
+
+    /// A question to an API, not asked yet.
+    fn question(&self, url: &Url, token: Option<&Token>) -> Result<RequestBuilder, SourceError> {
+        let request = self
+            .client(url)?
+            .get(url.clone())
+            .header(ACCEPT, "application/vnd.github+json")
+            .header("X-GitHub-Api-Version", "2022-11-28");
+        Ok(match token {
+            Some(token) => request.header(AUTHORIZATION, bearer(token)?),
+            None => request,
+        })
+    }
+
+    /// Asks whether anybody answers, whatever the answer is. Nothing of it is kept.
+    pub(in crate::release) async fn knock(
+        &self,
+        url: &Url,
+        token: Option<&Token>,
+        what: &str,
+    ) -> Result<Knock, SourceError> {
+        require_secure(url)?;
+        self.require_network(url, what)?;
+        let request = self.question(url, token)?;
+        let response = request.send().await.map_err(|error| failed(url, error))?;
+        let here = Timestamp::now();
+        let headers = response.headers();
+        let there = headers.get(DATE).and_then(|date| date.to_str().ok());
+        let there = there.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let count = |name| number(headers, name).and_then(|count| u64::try_from(count).ok());
+        let knock = Knock {
+            json: content_type(&response).contains("json"),
+            date: there.map(|date| (date.timestamp(), here)),
+            limit: count("x-ratelimit-limit"),
+            left: count("x-ratelimit-remaining"),
+            reset: number(headers, "x-ratelimit-reset")
+                .and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        };
+        match self.successful(response, url, token, what).await {
+            // Somebody answers, and has no such page: GitHub Enterprise where it limits nothing.
+            Ok(_) | Err(SourceError::NotFound { .. }) => Ok(knock),
+            Err(error) => Err(error),
+        }
     }
 
     /// Fetches a text of at most 1 KiB that never changes. `is_right` says which one is worth

@@ -12,6 +12,7 @@ use llama_orch::release::Digest;
 use serde_json::{Value, json};
 
 const API: &str = "/api/repos/ggml-org/llama.cpp/releases";
+const QUOTA: &str = "/api/rate_limit";
 const DOWNLOADS: &str = "/mirror/releases/download";
 
 /// The server; it ends with the value.
@@ -30,6 +31,10 @@ struct Shared {
     cuts: BTreeMap<String, usize>,
     /// What is answered in place of everything below a path, and how often.
     refusals: BTreeMap<String, Refusal>,
+    /// How many requests it says are left, of how many.
+    quota: Option<(u32, u32)>,
+    /// What time it says it is with that; nothing where this is empty.
+    date: String,
     asked: Vec<String>,
     ending: bool,
 }
@@ -138,6 +143,16 @@ impl ReleaseServer {
         lock(&self.shared).refusals.insert(API.to_owned(), refusal);
     }
 
+    /// Says from now on that so many requests are left.
+    pub(crate) fn answer_quota(&self, left: u32, of: u32) {
+        lock(&self.shared).quota = Some((left, of));
+    }
+
+    /// Says from now on that it is this time, as HTTP writes it.
+    pub(crate) fn tell_time(&self, date: &str) {
+        lock(&self.shared).date = format!("Date: {date}\r\n");
+    }
+
     /// Says of a build that it was published just now, without this file so far.
     pub(crate) fn begin_upload(&self, build: u32, missing: &str) {
         let tag = format!("b{build}");
@@ -209,6 +224,16 @@ fn serve(mut stream: &TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
                 stream,
                 "HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
                  {headers}Connection: close\r\n\r\n{{}}",
+            );
+        }
+        if let Some((left, of)) = shared.quota.filter(|_| path == QUOTA) {
+            let date = shared.date.clone();
+            drop(shared);
+            return write!(
+                stream,
+                "HTTP/1.1 200 x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+                 X-RateLimit-Limit: {of}\r\nX-RateLimit-Remaining: {left}\r\n\
+                 {date}Connection: close\r\n\r\n{{}}",
             );
         }
         let body = if path == API {
