@@ -209,7 +209,7 @@ pub struct Server {
     pub host: String,
     /// Port to listen on.
     pub port: u16,
-    /// Slots; passed as `--parallel` where set.
+    /// Slots; passed as `--parallel` where set. Written as -1, it is left to the server.
     pub parallel: Option<u32>,
     /// Seconds a connection may be silent; passed as `--timeout` where set.
     pub timeout: Option<u32>,
