@@ -14,6 +14,7 @@ mod down;
 mod health;
 mod history;
 mod logs;
+mod migrate;
 mod plan;
 mod printable;
 mod progress;
@@ -117,6 +118,8 @@ enum Command {
     /// Show or check what the files say
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Take over the files of the Python tool, or a bare bin/
+    Migrate(migrate::MigrateArgs),
 }
 
 /// Which instances a verb is about.
@@ -271,6 +274,7 @@ pub(crate) fn run() -> ExitCode {
         Command::History(args) => history::run(&cli.global, args, &ui),
         Command::Binary(command) => binary::run(&cli.global, command, &ui),
         Command::Config(command) => config::run(&cli.global, command, &ui),
+        Command::Migrate(args) => migrate::run(&cli.global, args, &ui),
     };
     match result {
         Ok(code) => ExitCode::from(code),

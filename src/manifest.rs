@@ -31,6 +31,7 @@ use crate::instance::{
 };
 use crate::release::{BuildName, Digest, ParseError, Tag, VariantRequest, Version};
 
+pub(crate) use argument::owned as owned_option;
 pub(crate) use check::hosts_overlap;
 pub(crate) use excerpt::{is_secret_name, without_tokens};
 pub(crate) use mistake::Collector;

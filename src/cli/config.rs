@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use llama_orch::instance::InstanceName;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
-use llama_orch::{binaries, describe, health, history, plan, status};
+use llama_orch::{binaries, describe, health, history, migrate, plan, status};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -53,6 +53,8 @@ pub(crate) enum SchemaOf {
     BinaryInstall,
     /// binary verify --json
     BinaryVerify,
+    /// migrate --json
+    Migrate,
 }
 
 pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u8, Failure> {
@@ -98,6 +100,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::BinaryLatest => binaries::latest_schema(),
                 SchemaOf::BinaryInstall => binaries::installed_schema(),
                 SchemaOf::BinaryVerify => binaries::verified_schema(),
+                SchemaOf::Migrate => migrate::schema(),
             };
             ui.data(serde_json::to_string_pretty(&schema).unwrap_or_default());
         }

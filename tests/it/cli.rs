@@ -19,6 +19,7 @@ mod forged;
 mod health;
 mod history;
 mod logs;
+mod migrate;
 mod models;
 mod older;
 mod own;

@@ -139,6 +139,10 @@ fn the_committed_schemas_are_the_generated_ones() {
             "binary-verify",
             include_str!("../../../docs/schemas/binary-verify.schema.json"),
         ),
+        (
+            "migrate",
+            include_str!("../../../docs/schemas/migrate.schema.json"),
+        ),
     ] {
         let output = sandbox.run(&["config", "schema", of]);
         assert!(
