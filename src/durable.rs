@@ -192,7 +192,14 @@ fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
 pub(crate) fn remove_unfinished(path: &Utf8Path) -> io::Result<()> {
     let temporary = beside(path);
     match std::fs::remove_file(&temporary) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }

@@ -87,8 +87,6 @@ pub struct OldBuild {
     pub variant: Variant,
     /// What its archive hashed to.
     pub digest: Option<Digest>,
-    /// Where it came from.
-    pub url: Option<String>,
     /// When it was installed, where that can be read.
     pub installed: Option<Timestamp>,
     /// Why it cannot be run, whatever the system: its folder is missing and the like.

@@ -21,12 +21,15 @@ use super::{Global, LockArgs, text};
 
 /// Take over the files of the Python tool, or a bare bin/
 ///
-/// Works in the current folder, or the one that `-C` names; no orchestrator.yaml is needed there.
-/// Without a switch it shows what it would do. Nothing that is there is changed or removed but the
+/// Works in the current folder, or the one that is named, which becomes the root; no
+/// orchestrator.yaml is needed there. Without a switch it shows what it would do. Nothing that is there is changed or removed but the
 /// registry, by an entry more.
 #[derive(Debug, Args)]
 #[command(after_help = MIGRATE_HELP)]
 pub(crate) struct MigrateArgs {
+    /// Work in this folder of the old tool, whatever `-C` says
+    #[arg(long, value_name = "DIR")]
+    from: Option<Utf8PathBuf>,
     /// Do it, after a dated backup
     #[arg(long, conflicts_with = "undo")]
     apply: bool,
@@ -46,12 +49,12 @@ Exit codes:
   1    something is not taken over, or does not run, until a person decides;
        of --undo: something was changed since, and was left
 
-    llama-orch -C ~/llama-orchestrator migrate
-    llama-orch -C ~/llama-orchestrator migrate --apply
-    llama-orch -C ~/llama-orchestrator migrate --undo";
+    llama-orch migrate --from ~/llama-orchestrator
+    llama-orch migrate --from ~/llama-orchestrator --apply
+    llama-orch migrate --from ~/llama-orchestrator --undo";
 
 pub(crate) fn run(global: &Global, args: &MigrateArgs, ui: &Ui) -> Result<u8, Failure> {
-    let root = folder(global)?;
+    let root = folder(global, args)?;
     if let Some(which) = &args.undo {
         root.check_writable(global.allow_network_root)?;
         let _lock = args.lock.take(&root, "migrate --undo")?;
@@ -83,8 +86,9 @@ pub(crate) fn run(global: &Global, args: &MigrateArgs, ui: &Ui) -> Result<u8, Fa
 }
 
 /// The folder that was named, else the current one; whatever lies in it.
-fn folder(global: &Global) -> Result<Root, Failure> {
-    let named = global.root.clone().unwrap_or_else(|| ".".into());
+fn folder(global: &Global, args: &MigrateArgs) -> Result<Root, Failure> {
+    let named = args.from.clone().or_else(|| global.root.clone());
+    let named = named.unwrap_or_else(|| ".".into());
     let path = named.canonicalize_utf8().map_err(|error| {
         Failure::new(Kind::Usage, format!("cannot look into `{named}`")).because(&error)
     })?;
@@ -125,7 +129,14 @@ fn apply(root: &Root, args: &MigrateArgs, ui: &Ui) -> Result<u8, Failure> {
     });
     screen.clear(bar);
     screen.finish();
-    let backup = done?;
+    let backup = match done {
+        Ok(backup) => backup,
+        Err(error) => {
+            // What was begun is not left half done.
+            carry::settle(root)?;
+            return Err(error.into());
+        }
+    };
     Ok(finish(&migration, root, Some(&backup), args, ui))
 }
 

@@ -40,6 +40,9 @@ pub enum MigrateError {
     /// `bin/` could not be taken in.
     #[error("cannot register `bin/`")]
     Register(#[source] Box<InstallError>),
+    /// What lies in `bins/` cannot be brought in order.
+    #[error("cannot tidy up `bins/`")]
+    Bins(#[source] Box<InstallError>),
     /// Something came to lie where something was to be written.
     #[error("`{0}` is there by now, and is not written over")]
     Occupied(Utf8PathBuf),
@@ -62,7 +65,7 @@ impl MigrateError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File(error) => error.hint(),
-            Self::Register(error) => error.hint(),
+            Self::Register(error) | Self::Bins(error) => error.hint(),
             Self::Occupied(_) => {
                 Some("run `llama-orch migrate` again to see what that means".to_owned())
             }

@@ -237,7 +237,8 @@ impl Draft<'_> {
         if self.field("env", variable).is_none() {
             let device = device.unwrap_or(json!(0)).to_string();
             self.set("env", variable, device.clone());
-            if variable == "GGML_VULKAN_DEVICE" {
+            let is_chosen = self.args().iter().any(|argument| chooses_device(argument));
+            if variable == "GGML_VULKAN_DEVICE" && !is_chosen {
                 let what = format!(
                     "`{variable}: {device}` is written out, as the old tool set it; llama.cpp does not read it any more"
                 );

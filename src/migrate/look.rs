@@ -113,7 +113,6 @@ fn builds(root: &Root, registry: &Registry) -> Vec<OldBuild> {
         version: entry.version.clone(),
         variant: entry.variant.clone(),
         digest: entry.digest(),
-        url: entry.download_url.clone(),
         installed: entry.installed(),
         damage: install::damage(&bins, entry).map(|damage| {
             damage

@@ -36,7 +36,6 @@ fn build(id: &str, version: &str, variant: &str, installed: &str) -> OldBuild {
         version: version.to_owned(),
         variant: Variant::new(variant),
         digest: None,
-        url: None,
         installed: installed.parse().ok(),
         damage: None,
     }

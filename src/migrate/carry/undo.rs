@@ -21,8 +21,6 @@ use crate::root::Root;
 pub struct Undone {
     /// The name of its folder.
     pub migration: String,
-    /// How many paths are as they were before because of it.
-    pub paths: usize,
     /// What was changed since, and so was left.
     pub left: Vec<Left>,
 }
@@ -88,7 +86,7 @@ fn take_back(root: &Root, name: String, mut journal: Journal) -> Result<Undone, 
         // Half of a build in staging, or a whole one that is not listed yet.
         let recovered = install::recover(&root.bins());
         if recovered
-            .map_err(|error| MigrateError::Register(Box::new(error)))?
+            .map_err(|error| MigrateError::Bins(Box::new(error)))?
             .busy
         {
             return Err(MigrateError::Installing);
@@ -98,7 +96,6 @@ fn take_back(root: &Root, name: String, mut journal: Journal) -> Result<Undone, 
         root,
         folder: &folder,
         keeps_build: false,
-        paths: 0,
         left: Vec::new(),
     };
     // The manifest first, by which everything else has an effect.
@@ -109,14 +106,13 @@ fn take_back(root: &Root, name: String, mut journal: Journal) -> Result<Undone, 
     for folder in journal.folders.iter().rev() {
         remove_empty(&root.path().join(folder))?;
     }
-    let Taking { paths, left, .. } = taking;
+    let left = taking.left;
     if left.is_empty() {
         journal.state = Stage::Undone;
         journal.write(&folder)?;
     }
     Ok(Undone {
         migration: name,
-        paths,
         left,
     })
 }
@@ -126,7 +122,6 @@ struct Taking<'a> {
     folder: &'a Utf8Path,
     /// Whether the registry goes on to list the build.
     keeps_build: bool,
-    paths: usize,
     left: Vec<Left>,
 }
 
@@ -171,7 +166,6 @@ impl Taking<'_> {
             return Ok(());
         }
         std::fs::remove_file(&path).map_err(failed)?;
-        self.paths += 1;
         sync_above(&path)?;
         Ok(())
     }
@@ -212,7 +206,6 @@ impl Taking<'_> {
             std::fs::remove_file(path).map_err(failed)?;
             sync_above(path)?;
         }
-        self.paths += 1;
         Ok(())
     }
 }

@@ -531,6 +531,8 @@ fn a_folder_with_nothing_in_it_is_told() {
     Nothing to take over in `[ROOT]`.
     ");
     sandbox.run(&["-C", "missing", "migrate"]).assert_code(64);
+    let other = sandbox.run(&["-C", "missing", "migrate", "--from", "models"]);
+    other.assert_code(0).assert_says("/root/models`");
     sandbox.run(&["migrate", "--undo", "2001"]).assert_code(64);
     sandbox.run(&["migrate", "--apply"]).assert_code(0);
     assert!(!sandbox.path("orchestrator.yaml").exists());
@@ -552,6 +554,23 @@ fn a_config_in_another_encoding_keeps_a_manifest_from_being_written() {
         .assert_code(1)
         .assert_says("it was saved as UTF-16; save it as UTF-8");
     assert!(!sandbox.path("orchestrator.yaml").exists());
+}
+
+#[test]
+fn a_migration_that_fails_halfway_leaves_nothing_behind() {
+    let (sandbox, port) = bare();
+    let folder = "instances/00000001_d75a653b-1d7a-4bb4-b475-def8dc01378b";
+    let path = format!("{folder}/config.json");
+    sandbox.write(&path, &config("embed", port));
+    sandbox.write("instances/embed", "a file where a folder has to be");
+    let before = tree(sandbox.root.as_std_path());
+
+    let failed = sandbox.run(&["migrate", "--apply"]);
+
+    failed.assert_code(73).assert_says("/instances/embed`");
+    assert_same(&before, &sandbox);
+    std::fs::remove_file(sandbox.path("instances/embed")).expect("removed");
+    sandbox.run(&["migrate", "--apply"]).assert_code(0);
 }
 
 #[test]
