@@ -23,6 +23,7 @@ mod history;
 mod init;
 mod logs;
 mod man;
+mod migrate;
 mod narrowed;
 mod noted;
 mod page;
@@ -149,6 +150,7 @@ enum Command {
     Config(config::ConfigCommand),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    Migrate(migrate::MigrateArgs),
 }
 
 /// Why a person asks for something.
@@ -289,6 +291,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Config(command) => config::run(&cli.global, command, &ui),
         Command::Completions(args) => completions::run(args, &ui),
         Command::Man(args) => man::run(args, &ui),
+        Command::Migrate(args) => migrate::run(&cli.global, args, &ui),
     };
     match result {
         Ok(code) => ExitCode::from(code),

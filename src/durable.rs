@@ -173,7 +173,7 @@ pub fn write(path: &Utf8Path, content: &[u8]) -> Result<(), FileError> {
 
 fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Utf8Path::new("."));
-    let temporary = folder.join(format!(".new-{}", path.file_name().unwrap_or("file")));
+    let temporary = beside(path);
     let file = os::open_temporary(&temporary)?;
     let filled = fill(&file, path, content).and_then(|()| {
         kill_point::reached("durable.filled");
@@ -186,6 +186,27 @@ fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
     filled?;
     kill_point::reached("durable.renamed");
     sync_folder(folder)
+}
+
+/// Removes what a write of this file left beside it when it was cut off.
+pub(crate) fn remove_unfinished(path: &Utf8Path) -> io::Result<()> {
+    let temporary = beside(path);
+    match std::fs::remove_file(&temporary) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Where the new content of a file is written first.
+fn beside(path: &Utf8Path) -> Utf8PathBuf {
+    path.with_file_name(format!(".new-{}", path.file_name().unwrap_or("file")))
 }
 
 fn fill(mut file: &File, target: &Utf8Path, content: &[u8]) -> io::Result<()> {

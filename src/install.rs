@@ -42,13 +42,14 @@ use camino::Utf8Path;
 
 pub use archive::ArchiveError;
 pub use check::CheckError;
-pub(crate) use check::{AskError, Asking, Shortfall, is_of_cuda};
+pub(crate) use check::{AskError, Asking, Shortfall, build_number, is_of_cuda};
 pub use damage::{damage, note_damage, reference};
 pub use download::Pause;
 pub use error::InstallError;
 pub use fetch::{FetchRequest, fetch_unverified};
 pub use files::{FileNote, Files, LinkNote};
 pub use recover::{Recovered, listed, recover, uninstall};
+pub(crate) use register::contents;
 pub use register::{RegisterError, RegisterRequest, register};
 pub use staging::is_being_installed;
 pub(crate) use system::free_bytes;
@@ -56,7 +57,7 @@ pub use verify::{Difference, OnBytes, Verification, verify};
 
 use build::{Build, Origin};
 use cache::Partial;
-use files::LIST;
+pub(crate) use files::LIST;
 use futures_util::future::try_join_all;
 use present::present;
 use receive::{Reception, Verified};
@@ -74,7 +75,7 @@ use crate::release::source::ReleaseSource;
 const PROGRAMS: [&str; 2] = ["llama-server", "llama-server.exe"];
 
 /// Our own note in a build's folder: its entry of the registry.
-const METADATA: &str = ".llama-orch.json";
+pub(crate) const METADATA: &str = ".llama-orch.json";
 
 /// Where builds are put together, in the folder of all builds. A build that was installed again
 /// leaves through it, also while a server still runs from it.

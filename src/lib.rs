@@ -66,6 +66,7 @@ pub mod kill_point;
 mod linkage;
 pub mod lock;
 pub mod manifest;
+pub mod migrate;
 pub mod observed;
 pub mod plan;
 pub mod reconcile;

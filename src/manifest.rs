@@ -33,6 +33,7 @@ use crate::instance::{
 };
 use crate::release::{BuildName, Digest, ParseError, Tag, VariantRequest, Version};
 
+pub(crate) use argument::owned as owned_option;
 pub(crate) use check::hosts_overlap;
 pub(crate) use excerpt::{is_secret_name, without_tokens};
 pub(crate) use mistake::Collector;
@@ -211,7 +212,7 @@ pub struct Server {
     pub host: String,
     /// Port to listen on.
     pub port: u16,
-    /// Slots; passed as `--parallel` where set.
+    /// Slots; passed as `--parallel` where set. Written as -1, it is left to the server.
     pub parallel: Option<u32>,
     /// Seconds a connection may be silent; passed as `--timeout` where set.
     pub timeout: Option<u32>,

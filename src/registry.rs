@@ -159,6 +159,11 @@ impl Registry {
         &self.binaries
     }
 
+    /// The build that older programs run where an instance names none (`default_binary_id`).
+    pub fn default_id(&self) -> Option<BinaryId> {
+        self.other.get("default_binary_id")?.as_str()?.parse().ok()
+    }
+
     /// The entry with this id or alias.
     pub fn get(&self, id: BinaryId) -> Option<&Entry> {
         self.binaries.iter().find(|entry| entry.answers_to(id))

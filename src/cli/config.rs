@@ -8,7 +8,7 @@ use llama_orch::manifest::show::document::{self, ShownInstances};
 use llama_orch::manifest::show::show;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
-use llama_orch::{binaries, describe, doctor, health, history, plan, reconcile, status};
+use llama_orch::{binaries, describe, doctor, health, history, migrate, plan, reconcile, status};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -91,6 +91,8 @@ pub(crate) enum SchemaOf {
     BinaryInstall,
     /// binary verify --json
     BinaryVerify,
+    /// migrate --json
+    Migrate,
 }
 
 pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u8, Failure> {
@@ -147,6 +149,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::BinaryLatest => binaries::latest_schema(),
                 SchemaOf::BinaryInstall => binaries::installed_schema(),
                 SchemaOf::BinaryVerify => binaries::verified_schema(),
+                SchemaOf::Migrate => migrate::schema(),
             };
             ui.data(serde_json::to_string_pretty(&schema).unwrap_or_default());
         }

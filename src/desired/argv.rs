@@ -205,7 +205,7 @@ impl Drafted {
         let chosen_elsewhere = instance
             .args
             .iter()
-            .any(|argument| DEVICE_OPTIONS.contains(&option_of(argument).as_str()))
+            .any(|argument| chooses_device(argument))
             || instance
                 .env
                 .keys()
@@ -315,6 +315,19 @@ fn option_of(argument: &str) -> String {
     } else {
         option.to_owned()
     }
+}
+
+/// Whether the value of this option is a file, or several.
+pub(crate) fn takes_file(argument: &str) -> bool {
+    let option = option_of(argument);
+    FILE_OPTIONS
+        .iter()
+        .any(|(names, _)| names.contains(&option.as_str()))
+}
+
+/// Whether this option chooses devices, so that `gpu.device_id` keeps out.
+pub(crate) fn chooses_device(argument: &str) -> bool {
+    DEVICE_OPTIONS.contains(&option_of(argument).as_str())
 }
 
 /// The file of `file:scale`.

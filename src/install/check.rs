@@ -228,6 +228,12 @@ pub(super) fn version(
     }
 }
 
+/// The number of the build that a server says it is; `None` where it names none.
+pub(crate) fn build_number(program: &Utf8Path) -> Result<Option<u32>, CheckError> {
+    let name = program.file_name().unwrap_or_default();
+    run(program, name, &AtomicBool::new(false)).map(|said| reported(&said))
+}
+
 /// The build number in what `--version` prints: `version: 7572 (c1366056)`, and since b10453
 /// `version: 0.1.0-dev (build 10453, commit 3cb7ffb1a)`.
 fn reported(said: &str) -> Option<u32> {

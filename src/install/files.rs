@@ -23,7 +23,7 @@ use crate::release::Digest;
 const SCHEMA: u32 = 1;
 
 /// The list's name in a build's folder.
-pub(super) const LIST: &str = ".llama-orch.files.json";
+pub(crate) const LIST: &str = ".llama-orch.files.json";
 
 /// Everything a build consists of. Paths are relative to its folder, with `/` between their parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -204,6 +204,11 @@ fn look(folder: &Utf8Path, stays: bool) -> Result<Vec<Found>, InstallError> {
     Ok(found)
 }
 
+/// The files and links that a copy of this folder would consist of.
+pub(crate) fn contents(folder: &Utf8Path) -> Result<Files, InstallError> {
+    take(folder, None, &look(folder, false)?, &|_, _| ())
+}
+
 fn bytes_of(found: &[Found]) -> u64 {
     let sizes = found.iter().map(|found| match found.kind {
         Kind::File { size, .. } => size,

@@ -47,7 +47,7 @@ const OWNED: [Owned; 8] = [
 ];
 
 /// The option an argument is, and what to write instead, if a field of its own covers it.
-pub(super) fn owned(argument: &str) -> Option<(&'static str, &'static str)> {
+pub(crate) fn owned(argument: &str) -> Option<(&'static str, &'static str)> {
     let name = argument.split('=').next().unwrap_or(argument);
     // llama.cpp itself takes `--hf_repo` for `--hf-repo` (common/arg.cpp).
     let name = if name.starts_with("--") {

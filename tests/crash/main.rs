@@ -13,6 +13,7 @@
 mod fault_server;
 mod fetching;
 mod mending;
+mod migrating;
 mod places;
 mod sandbox;
 mod supervising;

@@ -23,6 +23,7 @@ mod health;
 mod history;
 mod logs;
 mod man;
+mod migrate;
 mod models;
 mod older;
 mod output;

@@ -3,7 +3,7 @@
 use crate::instance::EnvironmentValue;
 use crate::instance::is_socket;
 use crate::manifest::decode::{Fault, Section};
-use crate::manifest::node::Node;
+use crate::manifest::node::{Node, Scalar};
 use crate::manifest::text::Span;
 use crate::manifest::value::{duration, line, reference, truth, whole, word};
 use crate::manifest::{Gpu, GpuBackend, Origin, Server};
@@ -39,7 +39,7 @@ pub(super) fn read_server(
     let server = Server {
         host,
         port: port.unwrap_or(0),
-        parallel: fields.get("parallel", whole(1..=1024)),
+        parallel: fields.get("parallel", slots).flatten(),
         timeout,
         api_key: fields.get("api_key", api_key),
         front,
@@ -56,6 +56,15 @@ fn host(node: &Node) -> Result<String, Fault> {
         return Err(Fault::wants(wanted, node));
     }
     Ok(host)
+}
+
+/// `None` for -1, which leaves it to the server, whatever a layer below says.
+fn slots(node: &Node) -> Result<Option<u32>, Fault> {
+    let is_left = |scalar: &Scalar| scalar.plain && scalar.text == "-1";
+    if node.scalar().is_some_and(is_left) {
+        return Ok(None);
+    }
+    whole(1..=1024)(node).map(Some)
 }
 
 fn api_key(node: &Node) -> Result<EnvironmentValue, Fault> {

@@ -92,9 +92,9 @@ struct Server {
     /// The port, of which each instance needs its own.
     #[schemars(range(min = 1, max = 65_535))]
     port: Option<u16>,
-    /// Slots: requests answered at the same time (`--parallel`).
-    #[schemars(range(min = 1, max = 1024))]
-    parallel: Option<u32>,
+    /// Slots: requests answered at the same time (`--parallel`); -1 leaves it to the server.
+    #[schemars(range(min = -1, max = 1024), extend("not" = { "const": 0 }))]
+    parallel: Option<i32>,
     /// How long a connection may be silent, in whole seconds (`--timeout`).
     timeout: Option<Time>,
     /// The key clients must send; it reaches the server by a file or a variable, never by its command line.

@@ -113,3 +113,11 @@ fn what_is_not_written_has_the_documented_value() {
     assert!(chat.enabled);
     assert!(chat.origins.keys().eq(["server.port"]));
 }
+
+#[test]
+fn slots_that_a_config_sets_are_left_to_the_server_again_by_minus_one() {
+    let config = r#"{ "server": { "parallel": 1 } }"#;
+    assert_eq!(layered(config, "{}").server.parallel, Some(1));
+    let left = layered(config, "{ server: { parallel: -1 } }");
+    assert_eq!(left.server.parallel, None);
+}

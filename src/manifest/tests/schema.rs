@@ -108,6 +108,11 @@ fn the_schema_refuses_what_the_decoder_refuses() {
         assert!(Manifest::parse(&texts(&manifest, &[])).is_err(), "{lines}");
         assert!(!validator.is_valid(&json_of(&manifest)), "{lines}");
     }
+    for slots in ["0", "-2", "1025"] {
+        let manifest = chat(&format!("server: {{ port: 1, parallel: {slots} }}"));
+        assert!(Manifest::parse(&texts(&manifest, &[])).is_err(), "{slots}");
+        assert!(!validator.is_valid(&json_of(&manifest)), "{slots}");
+    }
     for number in ["0", "17", "-1", "three"] {
         let manifest =
             format!("version: 1\ninstances: {{}}\nsource: {{ parallel_downloads: {number} }}\n");
