@@ -26,6 +26,7 @@ use known::{Candidates, Known};
 
 use super::Cli;
 use super::diagnostic::{Failure, Kind};
+use super::selection::Called;
 use super::ui::Ui;
 
 /// The variable by which a shell asks.
@@ -168,7 +169,7 @@ fn completed(command: clap::Command, known: &Arc<Known>) -> clap::Command {
 fn offering(argument: Arg, known: &Arc<Known>) -> Arg {
     let kind = argument.get_value_parser().type_id();
     let mut offers: Vec<fn(&Known) -> Candidates> = Vec::new();
-    if kind == TypeId::of::<InstanceName>() {
+    if kind == TypeId::of::<InstanceName>() || kind == TypeId::of::<Called>() {
         offers.push(Known::instances);
     } else if kind == TypeId::of::<ReleaseRequest>() {
         offers.push(Known::versions);

@@ -12,10 +12,10 @@ use llama_orch::desired::resolve::{Resolved, Terms};
 use llama_orch::instance::InstanceName;
 use llama_orch::instance::record::Record;
 use llama_orch::lock::Lock;
-use llama_orch::manifest::Texts;
 use llama_orch::manifest::edit::{self, Edit, EditError};
+use llama_orch::manifest::{SourceText, Texts, redacted};
 use llama_orch::plan::Plan;
-use llama_orch::plan::action::BlockReason;
+use llama_orch::plan::action::{BlockReason, HoldReason};
 use llama_orch::reconcile::editing::{self, FileEdit, ReplaceError};
 use llama_orch::reconcile::{self, LoadError, Loaded, Pass, PassLock, read_texts};
 use llama_orch::release::source::AnySource;
@@ -51,6 +51,9 @@ pub(super) struct EditArgs {
     pub(super) lock: LockArgs,
 }
 
+/// A change of a record, given the assignment its supervisor last spoke of.
+pub(super) type RecordChange = Box<dyn Fn(&mut Record, Option<Uuid>)>;
+
 /// What a verb wants changed.
 #[derive(Default)]
 pub(super) struct Wish {
@@ -61,7 +64,7 @@ pub(super) struct Wish {
     /// Whether it goes back, in which case nothing is started in place of what fails.
     pub(super) goes_back: bool,
     /// In the record of each instance that is edited, once the files are written.
-    pub(super) record: Option<Box<dyn Fn(&mut Record, Option<Uuid>)>>,
+    pub(super) record: Option<RecordChange>,
 }
 
 impl Wish {
@@ -221,9 +224,16 @@ impl<'a> Editing<'a> {
             self.runtime.block_on(loaded.cover(&source, &mut resolved));
         }
         self.show(&edits, &resolved, &plan);
-        if wish.asks_for_builds() && is_unresolved(&plan) && !(args.no_apply && unreachable) {
+        // An edit alone may wait for the source; what is in the lock is not given up for that.
+        let may_wait = args.no_apply && unreachable && wish.moved.is_empty();
+        if wish.asks_for_builds() && is_unresolved(&plan) && !may_wait {
             ui.remark("nothing was changed");
             return Ok(if unreachable { 69 } else { 1 });
+        }
+        if wish.removes() && is_protected(&plan) {
+            ui.remark("nothing was changed");
+            ui.hint("take it out of `protect`, then lift it here with `llama-orch unprotect NAME`");
+            return Ok(1);
         }
         if args.dry_run {
             return Ok(0);
@@ -263,7 +273,9 @@ impl<'a> Editing<'a> {
             } else {
                 "nothing"
             };
-            shown += &text::unified(edit.before.unwrap_or_default(), edit.after, was, edit.name);
+            let text = |text| redacted(&SourceText::new(edit.name, text));
+            let (before, after) = (text(edit.before.unwrap_or_default()), text(edit.after));
+            shown += &text::unified(&before, &after, was, edit.name);
             shown.push('\n');
         }
         let (before, after) = (&self.loaded.lock, &resolved.lock);
@@ -324,6 +336,11 @@ fn is_unresolved(plan: &Plan) -> bool {
     plan.blockers()
         .iter()
         .any(|blocker| unresolved(&blocker.why))
+}
+
+fn is_protected(plan: &Plan) -> bool {
+    let mut holds = plan.holds().iter();
+    holds.any(|hold| hold.why == HoldReason::Protected)
 }
 
 /// What changes in the lock, on one line: its many archives are nothing to read.

@@ -78,6 +78,13 @@ fn pass(entry: &Entry, now: Timestamp, width: Option<usize>) -> String {
         .unwrap_or_default();
     let (verb, seconds) = (&entry.verb, entry.seconds);
     let heading = format!("{at}  {verb}  {seconds:.1} s{interrupted}{reason}");
+    let heading = match width {
+        Some(width) => textwrap::fill(
+            &heading,
+            textwrap::Options::new(width).subsequent_indent("  "),
+        ),
+        None => heading,
+    };
     let table = text::table(&[], rows.collect(), width);
     format!("{heading}\n{table}")
 }

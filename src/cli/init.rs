@@ -6,6 +6,7 @@
 )]
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::net::TcpListener;
 
 use camino::Utf8PathBuf;
@@ -98,7 +99,7 @@ Examples:
   llama-orch init chat --model models/gemma.gguf --backend vulkan --layers 999
   llama-orch init embed --hf ggml-org/embeddinggemma-300M-GGUF --port 8090
   llama-orch init test --model models/tiny.gguf --binary-version b9553 --dry-run
-  llama-orch init chat --model models/gemma.gguf -- --cache-type-k q8_0 --metrics";
+  llama-orch init chat --model models/gemma.gguf -- --metrics";
 
 /// Where the search for a free port begins: llama-server's own port of old.
 const FIRST_PORT: u16 = 8080;
@@ -119,8 +120,9 @@ pub(crate) fn run(global: &Global, args: &InitArgs, ui: &Ui) -> Result<u8, Failu
             let hint = format!("write `source: {{ directory: {directory} }}` into it");
             return Err(Failure::new(Kind::Usage, message).hint(hint));
         }
-        // JSON is YAML, whatever stands in a path.
-        first += &format!("source: {{ directory: {} }}\n", json!(directory.as_str()));
+        // JSON is YAML, whatever stands in a path. Writing into a text does not fail.
+        let directory = json!(directory.as_str());
+        let _ = writeln!(first, "source: {{ directory: {directory} }}");
     }
     first += "instances: {}\n";
     if !is_there {

@@ -205,7 +205,11 @@ fn shown(migration: &Migration, root: &Root, width: Option<usize>) -> String {
             let enabled = if one.enabled { "yes" } else { "no" };
             vec![one.name.clone(), enabled.to_owned(), one.why.clone()]
         });
-        parts.push(text::table(&["NAME", "ENABLED", "WHY"], rows.collect(), width));
+        parts.push(text::table(
+            &["NAME", "ENABLED", "WHY"],
+            rows.collect(),
+            width,
+        ));
     }
     if !migration.steps.is_empty() {
         let steps: Vec<String> = migration.steps.iter().map(step).collect();

@@ -75,7 +75,7 @@ impl Narrowing {
 
 /// What instances are called: a name, or a pattern that names match.
 #[derive(Debug, Clone)]
-enum Called {
+pub(super) enum Called {
     Name(InstanceName),
     Like(Pattern),
 }

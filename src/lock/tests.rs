@@ -34,9 +34,9 @@ fn a_lock_is_read_as_it_was_printed() {
     lock.archives
         .insert(url, LockedAsset::new(Digest::of("y"), None));
     lock.uploading.extend([Tag::new(9600), Tag::new(9553)]);
-    assert_snapshot!(lock.print(), @r"
+    assert_snapshot!(lock.print(), @"
     # Written by llama-orch, read by every machine: commit it together with orchestrator.yaml.
-    # To move a floating pin, take its line out of `pins` and run `llama-orch apply`.
+    # `llama-orch update` moves floating pins; nothing else does.
     schema: 1
     pins:
       chat: { version: stable, tag: b9553 }

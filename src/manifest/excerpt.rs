@@ -17,7 +17,7 @@ const BEFORE: usize = 40;
 /// Columns of a tab.
 const TAB: usize = 4;
 /// What stands for a secret, and for the end of a line that is cut.
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 const CUT: &str = "...";
 
 /// A line as it is shown.
@@ -181,7 +181,7 @@ fn tokens(text: &str) -> Vec<Range<usize>> {
 /// Where a line holds what may be a secret: the value of a key such as `HF_TOKEN`, the argument of
 /// an option such as `--api-key`, and anything that looks like a well-known token. It works on the
 /// line alone, because a text that cannot be parsed must not give its secrets away either.
-fn secrets(line: &str) -> Vec<Range<usize>> {
+pub(super) fn secrets(line: &str) -> Vec<Range<usize>> {
     let lower = line.to_ascii_lowercase();
     let mut found = tokens(line);
     for word in SECRET_WORDS {

@@ -44,5 +44,6 @@ mod suspend;
 mod trouble;
 mod unprotect;
 mod up;
+mod update;
 mod upgraded;
 mod version;

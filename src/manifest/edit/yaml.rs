@@ -107,6 +107,15 @@ fn quoted_like(mapping: &Mapping, key: &str, text: &str) -> String {
     match old.as_deref().and_then(|old| old.chars().next()) {
         Some('"') => Value::from(text).to_string(),
         Some('\'') => format!("'{}'", text.replace('\'', "''")),
+        _ => bare(text),
+    }
+}
+
+/// A text without quotes where every reader takes it for that text: an id is one, whatever digits it
+/// begins with.
+fn bare(text: &str) -> String {
+    match text.parse::<uuid::Uuid>() {
+        Ok(_) if text.contains('-') => text.to_owned(),
         _ => yaml_text(text),
     }
 }
@@ -126,7 +135,7 @@ fn flow(value: &Value) -> String {
     match value {
         Value::Null => "~".to_owned(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) => yaml_text(text),
+        Value::String(text) => bare(text),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(flow).collect();
             format!("[{}]", items.join(", "))

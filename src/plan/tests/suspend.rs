@@ -64,7 +64,11 @@ fn whatever_it_is_at_it_stays_as_it_is() {
         suspended.assert_settles();
     }
     let suspended = unresolved.suspended("chat", None);
-    assert_snapshot!(suspended.shown(), @"");
+    assert_snapshot!(suspended.shown(), @"
+      ! hold     chat                    suspended 3 min ago; `llama-orch resume chat`
+
+    Plan: nothing to do; 1 held.
+    ");
 }
 
 #[test]

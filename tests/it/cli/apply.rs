@@ -28,9 +28,9 @@ fn it_installs_starts_and_the_second_time_touches_nothing() {
     See `llama-orch status`.
     ");
     assert!(sandbox.ask("chat", "GET", "/health", "").contains("200 OK"));
-    assert_snapshot!(sandbox.read("orchestrator.lock"), @r"
+    assert_snapshot!(sandbox.read("orchestrator.lock"), @"
     # Written by llama-orch, read by every machine: commit it together with orchestrator.yaml.
-    # To move a floating pin, take its line out of `pins` and run `llama-orch apply`.
+    # `llama-orch update` moves floating pins; nothing else does.
     schema: 1
     assets:
       b1001:

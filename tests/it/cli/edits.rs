@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use crate::support::sandbox::{Output, Sandbox};
 
 /// The manifest with comments, an odd layout and a `config.json`.
-fn commented() -> Sandbox {
+pub(super) fn commented() -> Sandbox {
     let mut sandbox = Sandbox::new();
     for build in [1001, 1002] {
         sandbox.publish(build, "");
@@ -51,7 +51,7 @@ fn running() -> Sandbox {
 }
 
 /// Nothing was written and nothing that ran is different.
-fn unchanged(sandbox: &Sandbox, act: impl FnOnce(&Sandbox) -> Output) -> Output {
+pub(super) fn unchanged(sandbox: &Sandbox, act: impl FnOnce(&Sandbox) -> Output) -> Output {
     let files = [
         "orchestrator.yaml",
         "orchestrator.lock",
@@ -463,6 +463,29 @@ fn disable_and_enable_and_remove() {
 }
 
 #[test]
+fn what_is_protected_is_not_removed() {
+    let sandbox = commented();
+    let manifest = sandbox.read("orchestrator.yaml") + "protect: [chat]\n";
+    sandbox.write("orchestrator.yaml", &manifest);
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    let refused = unchanged(&sandbox, |sandbox| {
+        sandbox.run(&["remove", "chat", "--yes"])
+    });
+    refused
+        .assert_code(1)
+        .assert_says("`llama-orch unprotect NAME`");
+}
+
+#[test]
+fn secrets_are_masked_in_what_is_shown() {
+    let sandbox = running();
+    sandbox.edit("tags: [gpu0]", "env: { HF_TOKEN: hush }");
+    let edit = sandbox.run(&["disable", "chat", "--dry-run"]);
+    edit.assert_code(0).assert_says("HF_TOKEN: ***");
+    assert!(!edit.stdout.contains("hush"), "{edit}");
+}
+
+#[test]
 fn two_that_share_a_port_change_places_in_one_pass() {
     let mut sandbox = commented();
     let port = format!("port: {}", sandbox.port("chat"));
@@ -678,7 +701,7 @@ fn set_binary_takes_a_version_or_an_id() {
     sandbox.run(&["binary", "install", "b1002"]).assert_code(0);
     let folder = sandbox.build_folder(1002);
     let id = folder.file_name().expect("its id");
-    assert_snapshot!(sandbox.run(&["config", "set-binary", "chat", &id[..8]]), @"
+    assert_snapshot!(sandbox.run(&["config", "set-binary", "chat", &id[..8]]), @r#"
     exit code 0
     --- stdout
         --- orchestrator.yaml
@@ -702,9 +725,9 @@ fn set_binary_takes_a_version_or_an_id() {
 
     Applied in [TIME]: 1 done.
     See `llama-orch status`.
-    ");
+    "#);
     assert_eq!(sandbox.runs("chat"), "b1002");
-    assert_snapshot!(sandbox.run(&["config", "set-binary", "chat", "b1001", "--no-apply"]), @"
+    assert_snapshot!(sandbox.run(&["config", "set-binary", "chat", "b1001", "--no-apply"]), @r#"
     exit code 0
     --- stdout
         --- orchestrator.yaml
@@ -724,79 +747,11 @@ fn set_binary_takes_a_version_or_an_id() {
     Plan: 1 to restart.
     --- stderr
     See `llama-orch plan`.
-    ");
+    "#);
     sandbox
         .run(&["config", "set-binary", "chat", "deadbeef"])
         .assert_code(64)
         .assert_says("`llama-orch binary list` shows what is installed");
-}
-
-#[test]
-fn update_moves_what_floats_and_nothing_else() {
-    let sandbox = commented();
-    sandbox.write("releases/nightly-tag.txt", "b1001\n");
-    sandbox.edit("version: b1001 }   # works", "version: stable }   # works");
-    sandbox.run(&["apply", "--quiet"]).assert_code(0);
-    assert_snapshot!(sandbox.run(&["update", "--check"]), @"
-    exit code 0
-    --- stdout
-    chat (stable): b1001 is the newest
-    ");
-    sandbox.write("releases/nightly-tag.txt", "b1002\n");
-    // Neither a plan nor an apply moves it.
-    sandbox.run(&["plan", "--detailed-exitcode"]).assert_code(0);
-    sandbox.run(&["apply"]).assert_code(0);
-    assert_eq!(sandbox.runs("chat"), "b1001");
-    let check = unchanged(&sandbox, |sandbox| sandbox.run(&["update", "--check"]));
-    assert_snapshot!(check, @"
-    exit code 2
-    --- stdout
-    chat (stable): b1001 -> b1002
-    ");
-    assert_snapshot!(sandbox.run(&["update", "embed"]), @"
-    exit code 0
-    --- stdout
-    No pin floats.
-    --- stderr
-    the pin of `embed` does not float; `llama-orch upgrade embed` changes it
-    ");
-    assert_snapshot!(sandbox.run(&["update"]), @"
-    exit code 0
-    --- stdout
-    chat (stable): b1001 -> b1002
-    --- stderr
-    orchestrator.lock is written; see `llama-orch plan`.
-    ");
-    assert_eq!(sandbox.runs("chat"), "b1001", "it changes no server");
-    sandbox.run(&["apply", "--locked"]).assert_code(0);
-    assert_eq!(sandbox.runs("chat"), "b1002");
-    // An upgrade of a pin that floats moves it likewise, and applies.
-    sandbox.publish(1003, "");
-    sandbox.write("releases/nightly-tag.txt", "b1003\n");
-    assert_snapshot!(sandbox.run(&["upgrade", "chat"]), @"
-    exit code 0
-    --- stdout
-        orchestrator.lock: chat stable b1002 -> b1003; gets the archives of b1003; loses the archives of b1002
-
-      + install  b1003 [CPU]           [SIZE] download, not installed
-    -/+ restart  chat                    binary b1002 -> b1003; about [TIME] down (last load [TIME])
-
-    Plan: 1 to install, 1 to restart.
-    --- stderr
-         ... install  b1003 [CPU]
-          ok install  b1003 [CPU]           [TIME]
-         ... restart  chat
-          ok restart  chat                    [TIME]
-
-    Applied in [TIME]: 2 done.
-    See `llama-orch status`.
-    ");
-    assert_eq!(sandbox.runs("chat"), "b1003");
-    assert!(
-        sandbox
-            .read("orchestrator.yaml")
-            .contains("version: stable }   # works")
-    );
 }
 
 #[test]

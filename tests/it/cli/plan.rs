@@ -255,7 +255,7 @@ fn the_json_is_the_same_plan_and_fits_the_committed_schema() {
 #[test]
 fn verbose_says_what_auto_was_chosen_from() {
     let sandbox = Sandbox::with(&[1001], &[("chat", 1001), ("embed", 1001)]);
-    assert_snapshot!(sandbox.run(&["plan", "-v", "chat"]), @r"
+    assert_snapshot!(sandbox.run(&["plan", "-v", "chat"]), @"
     exit code 0
     --- stdout
       + install  b1001 [CPU]           [SIZE] download, not installed
@@ -269,7 +269,7 @@ fn verbose_says_what_auto_was_chosen_from() {
         --- orchestrator.lock
         +++ to be written
         @@ -2,2 +2,5 @@
-         # To move a floating pin, take its line out of `pins` and run `llama-orch apply`.
+         # `llama-orch update` moves floating pins; nothing else does.
          schema: 1
         +assets:
         +  b1001:

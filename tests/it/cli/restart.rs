@@ -30,12 +30,12 @@ fn what_runs_as_wanted_is_replaced_by_another_process() {
     crate::support::sandbox::kill(sandbox.supervisor("chat"));
     sandbox.run(&["apply", "--quiet"]).assert_code(0);
     assert_eq!(sandbox.pid("chat"), chat);
-    assert_snapshot!(sandbox.run(&["history", "-n", "2"]), @r"
+    assert_snapshot!(sandbox.run(&["history", "-n", "2"]), @"
     exit code 0
     --- stdout
-    [DATE]  restart  [TIME]: a new driver
+    [DATE], [TIME] ago  restart  [TIME]: a new driver
       done  restart  chat  [TIME]; asked for: a new driver; about [TIME] down (last load [TIME])
-    [DATE]  apply  [TIME]
+    [DATE], [TIME] ago  apply  [TIME]
       done  update  chat  [TIME]; its supervisor is gone; a new one takes over (no restart)
     ");
     assert_snapshot!(sandbox.run(&["apply"]), @r"

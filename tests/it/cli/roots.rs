@@ -15,11 +15,11 @@ fn it_is_named_or_the_nearest_one_upwards_and_never_the_current_folder_by_accide
 
     let lost = Output::of(sandbox.command(&["plan"]).current_dir(&elsewhere));
     let above = elsewhere.as_str();
-    assert_snapshot!(lost.to_string().replace(above, "[ABOVE]"), @r"
+    assert_snapshot!(lost.to_string().replace(above, "[ABOVE]"), @"
     exit code 64
     --- stderr
     error: there is no `orchestrator.yaml` in `[ABOVE]` or any folder above it
-    hint: write an `orchestrator.yaml`, or name its folder: `llama-orch -C DIR plan`
+    hint: `llama-orch init NAME` writes an `orchestrator.yaml`; one that lies elsewhere is named by its folder: `llama-orch -C DIR plan`
     ");
     let named = ["-C", root.as_str(), "plan"];
     let named = Output::of(sandbox.command(&named).current_dir(&elsewhere));
@@ -34,11 +34,11 @@ fn it_is_named_or_the_nearest_one_upwards_and_never_the_current_folder_by_accide
     // What was typed outweighs what the shell says.
     let typed = ["-C", "releases", "plan"];
     let typed = Output::of(sandbox.command(&typed).current_dir(&root));
-    assert_snapshot!(typed, @r"
+    assert_snapshot!(typed, @"
     exit code 64
     --- stderr
     error: there is no `orchestrator.yaml` in `[ROOT]/releases`
-    hint: write an `orchestrator.yaml`, or name its folder: `llama-orch -C DIR plan`
+    hint: `llama-orch init NAME` writes an `orchestrator.yaml`; one that lies elsewhere is named by its folder: `llama-orch -C DIR plan`
     ");
     assert!(!root.join("releases/.llama-orch").exists());
 }

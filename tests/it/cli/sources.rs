@@ -48,9 +48,9 @@ fn stable_leads_through_its_text_file_to_a_build_and_is_asked_once() {
     assert_snapshot!(server.asked().join("\n"), @r"
     /mirror/releases/download/b1001/llama-b1001-bin-[VARIANT].tar.gz
     ");
-    assert_snapshot!(sandbox.read("orchestrator.lock"), @r"
+    assert_snapshot!(sandbox.read("orchestrator.lock"), @"
     # Written by llama-orch, read by every machine: commit it together with orchestrator.yaml.
-    # To move a floating pin, take its line out of `pins` and run `llama-orch apply`.
+    # `llama-orch update` moves floating pins; nothing else does.
     schema: 1
     pins:
       chat: { version: stable, tag: b1001 }

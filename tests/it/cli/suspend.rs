@@ -57,15 +57,15 @@ fn what_is_suspended_is_left_as_it_is_until_it_is_resumed() {
     See `llama-orch status`.
     ");
     assert_eq!(sandbox.runs("chat"), "b1002");
-    assert_snapshot!(sandbox.run(&["history", "-n", "3"]), @r"
+    assert_snapshot!(sandbox.run(&["history", "-n", "3"]), @"
     exit code 0
     --- stdout
-    [DATE]  suspend  [TIME]: a demo until five
+    [DATE], [TIME] ago  suspend  [TIME]: a demo until five
       done  suspend  chat  a demo until five
-    [DATE]  apply  [TIME]
+    [DATE], [TIME] ago  apply  [TIME]
       done  install  b1002 [CPU]  [TIME]; [SIZE] download, not installed
       done  restart  embed          [TIME]; binary b1001 -> b1002; about [TIME] down (last load [TIME])
-    [DATE]  resume  [TIME]
+    [DATE], [TIME] ago  resume  [TIME]
       done  restart  chat  [TIME]; binary b1001 -> b1002; about [TIME] down (last load [TIME])
     ");
 }

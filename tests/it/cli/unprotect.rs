@@ -37,12 +37,12 @@ fn protection_outlives_the_manifest_until_it_is_lifted() {
     Applied in [TIME]: 1 done.
     ");
     assert_eq!(sandbox.servers(), [sandbox.pid("chat")]);
-    assert_snapshot!(sandbox.run(&["history", "-n", "2"]), @r"
+    assert_snapshot!(sandbox.run(&["history", "-n", "2"]), @"
     exit code 0
     --- stdout
-    [DATE]  unprotect  [TIME]: moved
+    [DATE], [TIME] ago  unprotect  [TIME]: moved
       done  unprotect  embed  moved
-    [DATE]  apply  [TIME]
+    [DATE], [TIME] ago  apply  [TIME]
       done  remove  embed  [TIME]; no longer in orchestrator.yaml
     ");
 }

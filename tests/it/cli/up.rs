@@ -14,12 +14,12 @@ fn reasons_are_told_by_the_history() {
     sandbox.run(&down).assert_code(0);
     let up = ["up", "chat", "--quiet", "--reason", "the card is back"];
     sandbox.run(&up).assert_code(0);
-    assert_snapshot!(sandbox.run(&["history", "-n", "2"]), @r"
+    assert_snapshot!(sandbox.run(&["history", "-n", "2"]), @"
     exit code 0
     --- stdout
-    [DATE]  down  [TIME]: needs the card
+    [DATE], [TIME] ago  down  [TIME]: needs the card
       done  stop  chat  [TIME]; put down: needs the card
-    [DATE]  up  [TIME]: the card is back
+    [DATE], [TIME] ago  up  [TIME]: the card is back
       done  start  chat  [TIME]; not running
     ");
     assert_snapshot!(sandbox.run(&["up", "chat", "--reason", "two\nlines"]), @r"

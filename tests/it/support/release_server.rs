@@ -87,6 +87,7 @@ impl ReleaseServer {
         let digest = digest.unwrap_or_else(|| Digest::of(&content));
         let release = json!({
             "tag_name": tag, "prerelease": true, "draft": false,
+            "published_at": "2026-03-01T12:00:00Z",
             "assets": [{
                 "name": name, "size": content.len(), "state": "uploaded",
                 "digest": format!("sha256:{digest}"),
