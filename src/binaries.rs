@@ -6,6 +6,7 @@
 mod choice;
 mod installed;
 mod newest;
+mod pin;
 mod uses;
 mod verified;
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 pub use choice::{Candidate, ChoiceError, choose, shorten, shortest};
 pub use installed::{InstalledBinary, InstalledOutcome, installed_schema};
 pub use newest::{LatestBuild, LatestBuilds, latest_schema};
+pub use pin::written_pin;
 pub use uses::{How, UnknownUse, Use, Uses};
 pub use verified::{
     DifferenceRow, VerifiedBinaries, VerifiedBinary, VerifiedState, verified_schema,

@@ -60,6 +60,12 @@ pub enum FileError {
         /// What is wrong with it.
         why: String,
     },
+    /// It is not what was read, and decided on, any more. Nothing was written.
+    #[error("`{path}` was changed by someone else meanwhile")]
+    Changed {
+        /// The file.
+        path: Utf8PathBuf,
+    },
     /// The file was written by a later version of this program.
     #[error("`{path}` has schema {found}, and this version knows {known} at most")]
     Newer {
@@ -77,6 +83,7 @@ impl FileError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Read { .. } | Self::Write { .. } => None,
+            Self::Changed { .. } => Some("nothing was written by this; run it again".to_owned()),
             Self::Damaged { path, .. } => Some(format!(
                 "restore `{path}` from a backup, or move it aside and run `llama-orch plan` to see what that means"
             )),

@@ -52,6 +52,8 @@ pub struct Loaded {
     pub manifest: Manifest,
     /// What was resolved before.
     pub lock: Lock,
+    /// The very text that said so; `None` where there was none.
+    lock_text: Option<String>,
     /// What is installed.
     pub registry: Registry,
     /// What is true of this machine alone.
@@ -182,6 +184,19 @@ impl Loaded {
         (resolved.await, answers)
     }
 
+    /// Whether the lock is still the one that was read: whoever pulled another one meanwhile keeps it.
+    ///
+    /// # Errors
+    /// [`FileError::Changed`] where it is not.
+    pub fn check_lock(&self) -> Result<(), FileError> {
+        let path = self.root.lock();
+        if durable::read_text(&path)? == self.lock_text {
+            Ok(())
+        } else {
+            Err(FileError::Changed { path })
+        }
+    }
+
     /// Writes down what was chosen: the lock in git, the choices of `auto` beside our state.
     pub fn remember(&self, resolved: &Resolved) -> Result<(), FileError> {
         let mut machine = self.machine.clone();
@@ -198,6 +213,7 @@ impl Loaded {
         }
         kill_point::reached("apply.chosen");
         if resolved.lock != self.lock {
+            self.check_lock()?;
             durable::write(&self.root.lock(), resolved.lock.print().as_bytes())?;
         }
         Ok(())
@@ -211,6 +227,8 @@ pub(crate) struct Parts {
     pub(crate) manifest: Result<Manifest, LoadError>,
     /// What was resolved before.
     pub(crate) lock: Result<Lock, LoadError>,
+    /// Its text, where there is one that can be read.
+    lock_text: Option<String>,
     /// What is installed.
     pub(crate) registry: Result<Registry, FileError>,
     /// What is true of this machine alone.
@@ -228,13 +246,18 @@ impl Parts {
 
     /// Reads all but the manifest.
     fn beside(root: &Root, manifest: Result<Manifest, LoadError>) -> Self {
-        let lock = || match durable::read_text(&root.lock())? {
-            Some(text) => Ok(Lock::parse(root::LOCK, &text)?),
-            None => Ok(Lock::default()),
+        let mut lock_text = None;
+        let mut lock = || -> Result<Lock, LoadError> {
+            lock_text = durable::read_text(&root.lock())?;
+            match &lock_text {
+                Some(text) => Ok(Lock::parse(root::LOCK, text)?),
+                None => Ok(Lock::default()),
+            }
         };
         Self {
             manifest,
             lock: lock(),
+            lock_text,
             registry: install::listed(&root.bins()),
             machine: Machine::load(root),
             host: Host::detect(),
@@ -247,6 +270,7 @@ impl Parts {
             root: root.clone(),
             manifest: self.manifest?,
             lock: self.lock?,
+            lock_text: self.lock_text,
             registry: self.registry?,
             machine: self.machine?,
             host: self.host.ok_or(LoadError::UnknownHost)?,

@@ -136,6 +136,10 @@ impl Root {
             }
             Err(RootError::NotFound(folder)) => Ok((Self(folder), false)),
             Err(RootError::NoManifest(folder)) if folder.is_dir() => Ok((Self(folder), false)),
+            Err(RootError::NoManifest(path)) => Err(RootError::Unreadable {
+                path,
+                source: io::ErrorKind::NotFound.into(),
+            }),
             Err(error) => Err(error),
         }
     }

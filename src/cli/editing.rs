@@ -5,19 +5,24 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use clap::Args;
+use llama_orch::apply::Report;
+use llama_orch::backend::Backend as _;
 use llama_orch::backend::local::Local;
+use llama_orch::desired::WantedInstance;
 use llama_orch::desired::resolve::{Resolved, Terms};
+use llama_orch::history::{self, Entry};
 use llama_orch::instance::InstanceName;
 use llama_orch::instance::record::Record;
 use llama_orch::lock::Lock;
 use llama_orch::manifest::edit::{self, Edit, EditError};
 use llama_orch::manifest::{SourceText, Texts, redacted};
 use llama_orch::plan::Plan;
-use llama_orch::plan::action::{BlockReason, HoldReason};
-use llama_orch::reconcile::editing::{self, FileEdit, ReplaceError};
-use llama_orch::reconcile::{self, LoadError, Loaded, Pass, PassLock, read_texts};
+use llama_orch::plan::action::HoldReason;
+use llama_orch::reconcile::editing::{self, FileEdit};
+use llama_orch::reconcile::{self, LoadError, Loaded, PassLock, read_texts};
 use llama_orch::release::source::AnySource;
 use llama_orch::root::{self, Root};
 use uuid::Uuid;
@@ -200,33 +205,29 @@ impl<'a> Editing<'a> {
         }
         let terms = self.terms();
         let backend = Local::new(&loaded, terms);
-        if !args.dry_run {
+        if !args.dry_run && !self.is_new {
             backend.settle()?;
         }
         let source = loaded.source(terms);
-        let pass = self
-            .runtime
-            .block_on(reconcile::pass(&loaded, &source, &backend, terms));
-        let Pass {
-            mut resolved,
-            observed,
-            plan,
-            unreachable,
-        } = pass;
-        let mut plan = plan.narrowed(&names);
+        let (resolved, unreachable) = if wish.asks_for_builds() {
+            self.runtime
+                .block_on(loaded.resolve_covered(&source, terms))
+        } else {
+            let (resolved, answers) = self.runtime.block_on(loaded.resolve(&source, terms));
+            (resolved, answers.unreachable())
+        };
+        let observed = self.runtime.block_on(backend.observe(&resolved.desired));
+        let mut plan = llama_orch::plan::plan(&resolved.desired, &observed).narrowed(&names);
         if args.force {
             plan = plan.without_drain();
         }
         if wish.goes_back {
             plan = plan.without_fallbacks();
         }
-        if wish.asks_for_builds() && !terms.offline {
-            self.runtime.block_on(loaded.cover(&source, &mut resolved));
-        }
         self.show(&edits, &resolved, &plan);
         // An edit alone may wait for the source; what is in the lock is not given up for that.
         let may_wait = args.no_apply && unreachable && wish.moved.is_empty();
-        if wish.asks_for_builds() && is_unresolved(&plan) && !may_wait {
+        if wish.asks_for_builds() && self.tells_unresolved(&names, &resolved, &plan) && !may_wait {
             ui.remark("nothing was changed");
             return Ok(if unreachable { 69 } else { 1 });
         }
@@ -247,8 +248,8 @@ impl<'a> Editing<'a> {
         } else {
             None
         };
-        editing::replace(&self.root, &edits)?;
-        loaded.remember(&resolved)?;
+        editing::replace(&self.loaded, &self.texts, &edits, self.is_new)?;
+        self.loaded.remember(&resolved)?;
         self.tell_written(&edits, &resolved.lock);
         if let Some(record) = &wish.record {
             for name in &names {
@@ -256,12 +257,47 @@ impl<'a> Editing<'a> {
             }
         }
         if args.no_apply {
+            history::append(&self.root, &self.note())?;
             ui.remark("See `llama-orch plan`.");
             return Ok(0);
         }
         backend.forget_rollbacks(&resolved.desired, &observed)?;
         let asked = args.why.asked(self.verb);
+        // What was edited, and why, is told even where nothing followed from it.
+        if !plan.has_changes() && !edits.is_empty() {
+            history::append(&self.root, &self.note())?;
+        }
         apply::bring_about(&self.runtime, &backend, &plan, asked, &self.root, ui)
+    }
+
+    /// The line of the history for an edit that nothing followed from.
+    fn note(&self) -> Entry {
+        let asked = self.args.why.asked(self.verb);
+        Entry::of(asked, reconcile::now(), Duration::ZERO, &Report::default())
+    }
+
+    /// Whether a build that is asked for cannot be had, which is told. An instance that is not to run has
+    /// no blocker in the plan for that.
+    fn tells_unresolved(
+        &self,
+        names: &BTreeSet<InstanceName>,
+        resolved: &Resolved,
+        plan: &Plan,
+    ) -> bool {
+        let mut found = false;
+        for name in names {
+            let wanted = resolved.desired.instances.get(name);
+            if let Some(WantedInstance::Unresolved(unresolved)) = wanted {
+                found = true;
+                if plan.blockers().is_empty() {
+                    self.ui.error(format_args!("{name}: {}", unresolved.why));
+                    if let Some(hint) = unresolved.why.hint() {
+                        self.ui.hint(hint);
+                    }
+                }
+            }
+        }
+        found
     }
 
     /// The files as they would change, and what follows.
@@ -307,7 +343,7 @@ impl<'a> Editing<'a> {
         }
         if wish.removes() {
             let message = "nobody can be asked whether an instance is to be removed".to_owned();
-            return Err(Failure::new(Kind::Failed, message).hint("say `--yes`, or see `--dry-run`"));
+            return Err(Failure::new(Kind::Usage, message).hint("say `--yes`, or see `--dry-run`"));
         }
         Ok(true)
     }
@@ -329,13 +365,6 @@ impl<'a> Editing<'a> {
             ));
         }
     }
-}
-
-fn is_unresolved(plan: &Plan) -> bool {
-    let unresolved = |why: &BlockReason| matches!(why, BlockReason::Unresolved(_));
-    plan.blockers()
-        .iter()
-        .any(|blocker| unresolved(&blocker.why))
 }
 
 fn is_protected(plan: &Plan) -> bool {
@@ -377,22 +406,12 @@ fn lock_summary(before: &Lock, after: &Lock) -> Option<String> {
 
 impl From<EditError> for Failure {
     fn from(error: EditError) -> Self {
-        let failure = Self::of(Kind::Invalid, &error);
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    }
-}
-
-impl From<ReplaceError> for Failure {
-    fn from(error: ReplaceError) -> Self {
-        let hint = error.hint();
-        let failure = match error {
-            ReplaceError::File(error) => return error.into(),
-            error => Self::of(Kind::Failed, &error),
+        let kind = match error {
+            EditError::Leftover(_) => Kind::Usage,
+            _ => Kind::Invalid,
         };
-        match hint {
+        let failure = Self::of(kind, &error);
+        match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,
         }

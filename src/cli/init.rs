@@ -58,7 +58,7 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "COUNT")]
     threads: Option<u32>,
     /// Port to listen on
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Address to listen on, in place of 127.0.0.1
     #[arg(long, value_name = "ADDRESS")]
@@ -84,7 +84,7 @@ pub(crate) struct InitArgs {
     /// Write its settings into instances/NAME/config.json rather than into orchestrator.yaml
     #[arg(long)]
     config_file: bool,
-    /// Take builds from this folder of release archives; for a new orchestrator.yaml alone
+    /// Take builds from this folder of release archives, relative to the root; for a new orchestrator.yaml
     #[arg(long, value_name = "DIR")]
     source_directory: Option<Utf8PathBuf>,
     #[command(flatten)]
@@ -158,7 +158,7 @@ pub(crate) fn run(global: &Global, args: &InitArgs, ui: &Ui) -> Result<u8, Failu
     // What `defaults` say is not written again.
     let has_pin = |instance: Option<Instance>| instance.is_some_and(|one| one.binary.is_some());
     if version.is_none() && !instance_with(None).is_ok_and(has_pin) {
-        version = Some(newest_stable(&editing)?.1.to_string());
+        version = Some(newest_stable(&editing)?.tag.to_string());
     }
     let edit = add(settings(args, version.as_deref(), port));
     editing.run(&Wish::to(vec![edit]))

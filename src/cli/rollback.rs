@@ -8,24 +8,25 @@ use clap::Args;
 use llama_orch::apply::{Outcome, Report};
 use llama_orch::backend::local::Local;
 use llama_orch::backend::{ActionError, Backend as _};
-use llama_orch::desired::resolve::Terms;
+use llama_orch::binaries;
+use llama_orch::desired::resolve::Resolved;
 use llama_orch::desired::{Desired, WantedInstance};
 use llama_orch::instance::InstanceName;
 use llama_orch::instance::record::{RecordedLaunch, RolledBack};
 use llama_orch::manifest::edit::{Edit, WrittenPin};
 use llama_orch::observed::{Observed, ObservedInstance, Seen};
 use llama_orch::plan::rollback::{self, NoTarget, Proven};
-use llama_orch::reconcile;
+use llama_orch::reconcile::Loaded;
 
 use super::diagnostic::{Failure, Kind};
 use super::editing::{EditArgs, Editing, Wish};
 use super::ui::Ui;
-use super::{Global, among, apply, plan, runtime, text};
+use super::{Global, among, apply, plan, text};
 
 /// Go back to the launch that was proven before, and stay there
 ///
-/// Where it differs from what is written by its build alone, the pin is written back to that. Else, and
-/// with `--local`, the files stay as they are and it is put on record on this machine: it counts until
+/// Where it differs from what is written by its build alone, the pin is written back to that. Else, for
+/// the canary, and with `--local`, the files stay as they are and it is put on record on this machine: it counts until
 /// the manifest wants something else of the instance, or `retry` lifts it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -37,7 +38,7 @@ pub(crate) struct RollbackArgs {
     #[arg(long, value_name = "BUILD")]
     to: Option<String>,
     /// Edit no file: put it on record on this machine alone
-    #[arg(long, conflicts_with_all = ["dry_run", "no_apply"])]
+    #[arg(long)]
     local: bool,
     #[command(flatten)]
     edit: EditArgs,
@@ -50,9 +51,6 @@ Examples:
   llama-orch rollback chat --local --yes";
 
 pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, Failure> {
-    if args.local {
-        return on_record(global, args, ui);
-    }
     let editing = Editing::begin(global, &args.edit, "rollback", ui)?;
     among(std::slice::from_ref(&args.name), &editing.known())?;
     let terms = editing.terms();
@@ -61,24 +59,35 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
         backend.settle()?;
     }
     let source = editing.source();
-    let (resolved, _) = editing
-        .runtime
-        .block_on(editing.loaded.resolve(&source, terms));
-    let seen = editing.runtime.block_on(backend.observe(&resolved.desired));
-    let target = match runs_proven(args, &resolved.desired, &seen) {
+    let resolved = editing.loaded.resolve(&source, terms);
+    let (resolved, _) = editing.runtime.block_on(resolved);
+    let desired = &resolved.desired;
+    let seen = editing.runtime.block_on(backend.observe(desired));
+    if args.local {
+        let rolled_back = choose(args, desired, &seen, None)?;
+        return on_record(&editing, args, &resolved, rolled_back, ui);
+    }
+    let target = match runs_proven(args, desired, &seen) {
         Some(launch) => launch,
-        None => choose(args, &resolved.desired, &seen)?.launch,
+        None => choose(args, desired, &seen, None)?.launch,
     };
-    let Some(edit) = pinned_back(&editing, &args.name, &target)? else {
-        ui.remark(format_args!(
-            "`{}` ran {} with other settings than those that are written: the files stay as they are",
-            args.name, target.launch.build
-        ));
-        if args.edit.dry_run || args.edit.no_apply {
-            return Ok(0);
-        }
-        drop(editing);
-        return on_record(global, args, ui);
+    // Others would follow a canary that has no change of its own any more.
+    let is_canary = editing.loaded.manifest.rollout.canary.as_ref() == Some(&args.name);
+    let edit = if is_canary {
+        None
+    } else {
+        pinned_back(&editing, &args.name, &target)?
+    };
+    let Some(edit) = edit else {
+        let (name, build) = (&args.name, &target.launch.build);
+        let why = if is_canary {
+            format!("`{name}` is the canary, which nobody is to follow while it is back at {build}")
+        } else {
+            format!("`{name}` ran {build} with other settings than those that are written")
+        };
+        ui.remark(format_args!("{why}: the files stay as they are"));
+        let rolled_back = choose(args, desired, &seen, Some(target))?;
+        return on_record(&editing, args, &resolved, rolled_back, ui);
     };
     let fingerprint = target.fingerprint();
     let was = resolved.desired.instances.get(&args.name);
@@ -112,14 +121,16 @@ fn runs_proven(
     desired: &Desired,
     observed: &Observed,
 ) -> Option<RecordedLaunch> {
-    let Some(WantedInstance::Resolved(wanted)) = desired.instances.get(&args.name) else {
-        return None;
+    // What cannot be had is not what runs.
+    let wanted = match desired.instances.get(&args.name)? {
+        WantedInstance::Resolved(wanted) => Some(&wanted.launch.inputs),
+        WantedInstance::Unresolved(_) => None,
     };
     let seen = observed.instances.get(&args.name)?;
     let (memory, server) = (seen.memory.known()?, seen.server.known()?.as_ref()?);
     let inputs = &server.launch.launch.inputs;
     let is_proven = |launch: &&RecordedLaunch| launch.launch.inputs == *inputs;
-    let is_meant = args.to.is_none() && *inputs != wanted.launch.inputs;
+    let is_meant = args.to.is_none() && wanted != Some(inputs);
     memory
         .proven
         .iter()
@@ -147,16 +158,19 @@ fn pinned_back(
         ..with_variant.clone()
     };
     let source = editing.source();
-    for pin in [version, with_variant, with_id] {
+    let Loaded {
+        registry, manifest, ..
+    } = &editing.loaded;
+    let entry = registry.get(target.launch.binary);
+    let whole = entry.map(|entry| binaries::written_pin(entry, &manifest.source));
+    for pin in [version, with_variant, whole.unwrap_or(with_id)] {
         let edit = Edit::Pin {
             instance: name.clone(),
             pin,
         };
         let loaded = editing.with(std::slice::from_ref(&edit))?;
-        let resolved = editing
-            .runtime
-            .block_on(loaded.resolve(&source, editing.terms()))
-            .0;
+        let covered = loaded.resolve_covered(&source, editing.terms());
+        let (resolved, _) = editing.runtime.block_on(covered);
         if let Some(WantedInstance::Resolved(wanted)) = resolved.desired.instances.get(name)
             && wanted.launch.inputs == target.launch.inputs
         {
@@ -166,35 +180,21 @@ fn pinned_back(
     Ok(None)
 }
 
-/// Puts the rollback on record.
-fn on_record(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, Failure> {
-    let root = global.writable_root()?;
-    let known = |loaded: &reconcile::Loaded| -> BTreeSet<InstanceName> {
-        loaded.manifest.instances.keys().cloned().collect()
-    };
-    among(
-        std::slice::from_ref(&args.name),
-        &known(&global.load(&root, ui)?),
-    )?;
-    let pass_lock = args.edit.lock.take(&root, "rollback")?;
-    Local::bare(&root).tidy()?;
-    let loaded = global.load(&root, ui)?;
-    let names = among(std::slice::from_ref(&args.name), &known(&loaded))?;
-    let terms = Terms {
-        offline: global.offline,
-        attended: true,
-        ..Terms::default()
-    };
-    let mut backend = Local::new(&loaded, terms);
-    backend.settle()?;
-    let runtime = runtime()?;
-    let source = loaded.source(terms);
-    let (resolved, _) = runtime.block_on(loaded.resolve(&source, terms));
+/// Puts a rollback on record, and brings it about by a pass narrowed to the instance.
+fn on_record(
+    editing: &Editing<'_>,
+    args: &RollbackArgs,
+    resolved: &Resolved,
+    rolled_back: RolledBack,
+    ui: &Ui,
+) -> Result<u8, Failure> {
+    let runtime = &editing.runtime;
     let desired = &resolved.desired;
-    let seen = runtime.block_on(backend.observe(desired));
-    backend.propose(&args.name, choose(args, desired, &seen)?);
+    let mut backend = Local::new(&editing.loaded, editing.terms());
     // From here on it is looked at as if it were so.
+    backend.propose(&args.name, rolled_back.clone());
     let observed = runtime.block_on(backend.observe(desired));
+    let names = BTreeSet::from([args.name.clone()]);
     let plan = llama_orch::plan::plan(desired, &observed).narrowed(&names);
     let plan = if args.edit.force {
         plan.without_drain()
@@ -207,27 +207,23 @@ fn on_record(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, Failur
         ui.remark("nothing was changed");
         return Ok(1);
     }
+    if args.edit.dry_run {
+        return Ok(0);
+    }
     if !args.edit.yes && !apply::consents(&plan, ui)? {
         return Ok(1);
     }
-    loaded.remember(&resolved)?;
-    let memory = observed.instances.get(&args.name);
-    let memory = memory.and_then(|seen| seen.memory.known());
-    if let Some(rolled_back) = memory.and_then(|memory| memory.rolled_back.clone()) {
-        backend.change_record(&args.name, |record, assignment| {
-            record.roll_back(rolled_back, assignment);
-        })?;
+    editing.loaded.remember(resolved)?;
+    backend.change_record(&args.name, |record, assignment| {
+        record.roll_back(rolled_back, assignment);
+    })?;
+    if args.edit.no_apply {
+        ui.remark("See `llama-orch plan`.");
+        return Ok(0);
     }
-    let report = apply::carry_out(
-        &runtime,
-        &backend,
-        &plan,
-        args.edit.why.asked("rollback"),
-        &root,
-        ui,
-    )?;
-    let started = apply::await_starting(&runtime, &backend, &plan, ui)?;
-    drop(pass_lock);
+    let asked = args.edit.why.asked("rollback");
+    let report = apply::carry_out(runtime, &backend, &plan, asked, &editing.root, ui)?;
+    let started = apply::await_starting(runtime, &backend, &plan, ui)?;
     if failed_its_gate(&report) {
         ui.hint(format_args!(
             "a rollback is not rolled back by itself; `llama-orch retry {}` goes on with what orchestrator.yaml says",
@@ -248,6 +244,7 @@ fn choose(
     args: &RollbackArgs,
     desired: &Desired,
     observed: &Observed,
+    target: Option<RecordedLaunch>,
 ) -> Result<RolledBack, Failure> {
     let name = &args.name;
     let refused = |message: String| Failure::new(Kind::Failed, message);
@@ -272,7 +269,10 @@ fn choose(
     let absent = ObservedInstance::absent();
     let seen = observed.instances.get(name).unwrap_or(&absent);
     let to = args.to.as_deref();
-    let launch = rollback::target(name, &wanted.launch, seen, binaries, to)?;
+    let launch = match target {
+        Some(launch) => launch,
+        None => rollback::target(name, &wanted.launch, seen, binaries, to)?,
+    };
     Ok(RolledBack {
         launch,
         instead_of: wanted.launch.fingerprint(),

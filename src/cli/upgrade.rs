@@ -1,10 +1,12 @@
 //! `upgrade`: pins instances to another build, in the file in which their pin is written.
 
+use std::fmt::Display;
+
 use clap::Args;
 use llama_orch::instance::InstanceName;
 use llama_orch::manifest::edit::{Edit, WrittenPin};
 use llama_orch::manifest::{Pin, ReleaseRequest};
-use llama_orch::release::{Tag, VariantRequest};
+use llama_orch::release::{Tag, VariantRequest, Version};
 
 use super::diagnostic::{Failure, Kind};
 use super::editing::{EditArgs, Editing, Wish};
@@ -40,44 +42,53 @@ Examples:
 
 pub(crate) fn run(global: &Global, args: &UpgradeArgs, ui: &Ui) -> Result<u8, Failure> {
     let editing = Editing::begin(global, &args.edit, "upgrade", ui)?;
-    let known = editing.known();
-    let names = args
-        .instances
-        .among(&known, Some(&editing.loaded.manifest))?;
+    let manifest = &editing.loaded.manifest;
+    let names = args.instances.among(&editing.known(), Some(manifest))?;
+    let pins = names
+        .iter()
+        .map(|name| (name, manifest.instances[name].binary.as_ref()));
+    let pins: Vec<(&InstanceName, Option<&Pin>)> = pins.collect();
+    let asks = args.binary_version.is_none() && pins.iter().any(|(_, pin)| is_fixed(*pin));
+    let newest = asks.then(|| newest_stable(&editing)).transpose()?;
+    let variant = args.variant.as_ref().map(ToString::to_string);
     let mut wish = Wish::default();
-    let mut newest = None;
-    for name in &names {
-        let instance = &editing.loaded.manifest.instances[name];
-        let pin = instance.binary.as_ref();
+    for (name, pin) in pins {
+        let written = pin.and_then(|pin| pin.version.as_ref());
         let to = match &args.binary_version {
             Some(version) => To::Version(version.to_string()),
-            None => match choose(&editing, name, pin, &mut newest)? {
-                To::Nothing(why) if args.variant.is_none() => {
-                    ui.remark(why);
-                    continue;
-                }
-                to => to,
-            },
+            None => choose(pin, newest.as_ref()),
         };
-        let variant = args.variant.as_ref().map(ToString::to_string);
         let version = match to {
             To::Moved => {
                 wish.moved.insert(name.clone());
                 None
             }
             To::Version(version) => Some(version),
-            To::Nothing(_) => None,
+            To::Nothing(why) => {
+                if variant.is_none() {
+                    ui.remark(format_args!("`{name}` is pinned to {why}"));
+                }
+                None
+            }
+            To::Unknown(build) => {
+                let message =
+                    format!("`{name}` is pinned to `{build}`, which is no release of the source");
+                let hint = "name the build it is to run with `--binary-version`";
+                if args.instances.spells_out(name) {
+                    return Err(Failure::new(Kind::Failed, message).hint(hint));
+                }
+                ui.remark(message);
+                continue;
+            }
         };
         if version.is_none() && variant.is_none() {
             continue;
         }
-        let pinned = pin.and_then(|pin| pin.version.as_ref());
-        let version = version.or_else(|| pinned.map(ToString::to_string));
         wish.edits.push(Edit::Pin {
             instance: name.clone(),
             pin: WrittenPin {
-                version,
-                variant,
+                version: version.or_else(|| written.map(ToString::to_string)),
+                variant: variant.clone(),
                 ..WrittenPin::default()
             },
         });
@@ -94,55 +105,69 @@ enum To {
     Version(String),
     /// The same, which is resolved anew.
     Moved,
-    /// What it is pinned to already.
+    /// What it is pinned to already, and why that stays.
     Nothing(String),
+    /// Nobody knows: it runs a build from elsewhere.
+    Unknown(String),
 }
 
-/// The newest stable build, in the words of the pin that it replaces.
-fn choose(
-    editing: &Editing<'_>,
-    name: &InstanceName,
-    pin: Option<&Pin>,
-    newest: &mut Option<(Option<String>, Tag)>,
-) -> Result<To, Failure> {
+/// Whether a pin names one build of the source, or none at all.
+fn is_fixed(pin: Option<&Pin>) -> bool {
+    matches!(choose(pin, None), To::Version(_))
+}
+
+/// The newest stable build in the words of the pin that it replaces; without one, whether a pin is to be
+/// replaced at all.
+fn choose(pin: Option<&Pin>, newest: Option<&NewestStable>) -> To {
     let version = pin.and_then(|pin| pin.version.as_ref());
-    match version {
-        Some(ReleaseRequest::Stable | ReleaseRequest::Nightly) => return Ok(To::Moved),
-        Some(ReleaseRequest::Named(build)) => {
-            let message = format!("`{name}` is pinned to `{build}`, which is no llama.cpp release");
-            let hint = "name the build it is to run with `--binary-version`";
-            return Err(Failure::new(Kind::Failed, message).hint(hint));
-        }
-        Some(ReleaseRequest::Tag(_) | ReleaseRequest::Version(_)) | None => {}
+    if pin.is_some_and(|pin| pin.source_url.is_some()) {
+        let build = version.map_or_else(|| "its URL".to_owned(), ToString::to_string);
+        return To::Unknown(build);
     }
-    if newest.is_none() {
-        *newest = Some(newest_stable(editing)?);
-    }
-    let Some((release, tag)) = newest.as_ref() else {
-        return Ok(To::Moved);
-    };
-    Ok(match (version, release) {
-        (Some(ReleaseRequest::Tag(current)), _) if current == tag => To::Nothing(format!(
-            "`{name}` is pinned to {tag}, the newest stable build, already"
-        )),
-        (Some(ReleaseRequest::Tag(current)), _) if current > tag => To::Nothing(format!(
-            "`{name}` is pinned to {current}, which is newer than {tag}, the newest stable build; `--binary-version` goes anywhere"
-        )),
-        (Some(ReleaseRequest::Version(current)), Some(release)) => {
-            if current.to_string() == *release {
-                To::Nothing(format!(
-                    "`{name}` is pinned to {release}, the newest stable release, already"
-                ))
-            } else {
-                To::Version(release.clone())
+    let Some(newest) = newest else {
+        return match version {
+            Some(ReleaseRequest::Stable | ReleaseRequest::Nightly) => To::Moved,
+            Some(ReleaseRequest::Named(build)) => To::Unknown(build.to_string()),
+            Some(ReleaseRequest::Tag(_) | ReleaseRequest::Version(_)) | None => {
+                To::Version(String::new())
             }
+        };
+    };
+    let NewestStable { release, tag } = newest;
+    match (version, release) {
+        (Some(ReleaseRequest::Stable | ReleaseRequest::Nightly), _) => To::Moved,
+        (Some(ReleaseRequest::Named(build)), _) => To::Unknown(build.to_string()),
+        (Some(ReleaseRequest::Tag(current)), _) if current >= tag => {
+            To::Nothing(stays(current, tag, current == tag))
         }
+        (Some(ReleaseRequest::Version(current)), Some(release)) if current >= release => {
+            To::Nothing(stays(current, release, current == release))
+        }
+        (Some(ReleaseRequest::Version(_)), Some(release)) => To::Version(release.to_string()),
         _ => To::Version(tag.to_string()),
-    })
+    }
 }
 
-/// The newest stable release, where it has a name, and the build it leads to.
-pub(super) fn newest_stable(editing: &Editing<'_>) -> Result<(Option<String>, Tag), Failure> {
+fn stays(current: impl Display, newest: impl Display, is_it: bool) -> String {
+    if is_it {
+        format!("{newest}, the newest stable build, already")
+    } else {
+        format!(
+            "{current}, which is newer than {newest}, the newest stable build; `--binary-version` goes anywhere"
+        )
+    }
+}
+
+/// The newest stable build.
+pub(super) struct NewestStable {
+    /// The release that leads to it, where it has a name of its own.
+    pub(super) release: Option<Version>,
+    /// The build.
+    pub(super) tag: Tag,
+}
+
+/// Asks the source for it.
+pub(super) fn newest_stable(editing: &Editing<'_>) -> Result<NewestStable, Failure> {
     let source = editing.source();
     let latest = editing
         .loaded
@@ -150,7 +175,10 @@ pub(super) fn newest_stable(editing: &Editing<'_>) -> Result<(Option<String>, Ta
     let latest = editing.runtime.block_on(latest);
     let unreachable = latest.unreachable();
     match latest.stable {
-        Ok(newest) => Ok((newest.release, newest.tag)),
+        Ok(newest) => Ok(NewestStable {
+            release: newest.release.and_then(|release| release.parse().ok()),
+            tag: newest.tag,
+        }),
         Err(why) => {
             let kind = if unreachable {
                 Kind::Unreachable

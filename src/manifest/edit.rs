@@ -89,6 +89,9 @@ pub enum EditError {
     /// It would have mistakes afterwards.
     #[error("the edited files would be wrong")]
     WouldBeWrong(#[source] Mistakes),
+    /// Settings of an instance that is not there yet lie there already.
+    #[error("there is a `{0}` already")]
+    Leftover(String),
     /// It is written in a way that cannot be edited without changing something else.
     #[error("cannot edit `{0}` so that nothing else in it changes")]
     Refused(String),
@@ -99,6 +102,9 @@ impl EditError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Mistakes(_) | Self::WouldBeWrong(_) => None,
+            Self::Leftover(_) => Some(
+                "move it away; or take it over by writing the name under `instances`, such as `chat: {}`",
+            ),
             Self::Refused(_) => Some("edit it by hand, then see `llama-orch plan`"),
         }
     }
@@ -163,6 +169,10 @@ impl Changes {
         let name = edit.instance();
         let path = ["instances", name.as_str()];
         let mut changes = Self::default();
+        // It would be replaced, or count for what is new.
+        if let (Edit::Add { .. }, Some(leftover)) = (edit, texts.configs.get(name)) {
+            return Err(EditError::Leftover(leftover.name.clone()));
+        }
         match edit {
             Edit::Pin { pin, .. } => changes.pin(&Layers::of(texts, name)?, name, pin),
             Edit::Enable { enabled, .. } => {

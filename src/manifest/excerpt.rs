@@ -211,6 +211,15 @@ pub(super) fn secrets(line: &str) -> Vec<Range<usize>> {
             }
         }
     }
+    // The user name and the password of a URL.
+    for (at, mark) in line.match_indices("://") {
+        let rest = &line[at + mark.len()..];
+        let host = rest.find(['/', ' ', '"', '\'', ',']).unwrap_or(rest.len());
+        if let Some(end) = rest[..host].rfind('@') {
+            let start = at + mark.len();
+            found.push(start..start + end);
+        }
+    }
     found.retain(|range| !range.is_empty());
     found.sort_by_key(|range| range.start);
     found

@@ -8,7 +8,7 @@ use super::mistake::{Collector, Mistakes};
 use crate::instance::InstanceName;
 
 /// Everything [`super::Manifest::parse`] reads.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Texts {
     /// `orchestrator.yaml`.
     pub manifest: SourceText,

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 
-use super::{LoadError, Loaded, Parts};
-use crate::desired::resolve::{Resolved, lockable};
+use super::{LoadError, Loaded, Parts, read_texts};
+use crate::desired::resolve::{Resolved, Terms, lockable};
 use crate::desired::{Answer, Question, WantedInstance};
 use crate::durable::{self, FileError};
 use crate::kill_point;
@@ -26,28 +26,6 @@ pub struct FileEdit<'a> {
     pub before: Option<&'a str>,
     /// What it is to say.
     pub after: &'a str,
-}
-
-/// Why files were not replaced.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReplaceError {
-    /// It is not what was read, and planned on, any more.
-    #[error("`{0}` was changed by someone else meanwhile")]
-    Changed(String),
-    /// It cannot be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-}
-
-impl ReplaceError {
-    /// What a person can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Changed(_) => Some("nothing was changed by this; run it again".to_owned()),
-            Self::File(error) => error.hint(),
-        }
-    }
 }
 
 impl Loaded {
@@ -70,13 +48,37 @@ impl Loaded {
             ..self.clone()
         })
     }
-}
 
-impl Loaded {
-    /// Adds to a lock that is to be written what it lacks of releases that are wanted: an installed
-    /// build needs no list of its archives here, and other machines do. What the source does not say is
-    /// left out.
-    pub async fn cover(&self, source: &AnySource, resolved: &mut Resolved) {
+    /// Resolves what was written against a lock that covers it for other machines as well: an installed
+    /// build needs no list of its archives here, and they do. What the source does not say is left out. With
+    /// it comes whether the source was out of reach.
+    pub async fn resolve_covered(&self, source: &AnySource, terms: Terms) -> (Resolved, bool) {
+        let (resolved, answers) = self.resolve(source, terms).await;
+        let mut covered = self.clone();
+        covered.lock = resolved.lock.clone();
+        if !terms.offline && !answers.unreachable() {
+            for tag in self.released(&resolved) {
+                if covered.lock.assets.contains_key(&tag) {
+                    continue;
+                }
+                if let Ok(Answer::Assets(release)) = source.answer(&Question::Assets(tag)).await {
+                    let assets = lockable(&release.assets, &[]);
+                    covered.lock.assets.insert(tag, assets);
+                    if release.uploading {
+                        covered.lock.uploading.insert(tag);
+                    }
+                }
+            }
+        }
+        if covered.lock == resolved.lock {
+            return (resolved, answers.unreachable());
+        }
+        let (resolved, answers) = covered.resolve(source, terms).await;
+        (resolved, answers.unreachable())
+    }
+
+    /// The builds of llama.cpp that instances are pinned to.
+    fn released(&self, resolved: &Resolved) -> BTreeSet<Tag> {
         let is_release = |pin: Option<&Pin>| pin.is_some_and(|pin| pin.source_url.is_none());
         let instances = self.manifest.instances.iter();
         let pinned = instances.filter(|(_, instance)| is_release(instance.binary.as_ref()));
@@ -84,19 +86,7 @@ impl Loaded {
             Some(WantedInstance::Resolved(wanted)) => wanted.launch.build.tag(),
             Some(WantedInstance::Unresolved(_)) | None => None,
         });
-        let tags: BTreeSet<Tag> = tags.collect();
-        for tag in tags {
-            if resolved.lock.assets.contains_key(&tag) {
-                continue;
-            }
-            if let Ok(Answer::Assets(release)) = source.answer(&Question::Assets(tag)).await {
-                let assets = lockable(&release.assets, &[]);
-                resolved.lock.assets.insert(tag, assets);
-                if release.uploading {
-                    resolved.lock.uploading.insert(tag);
-                }
-            }
-        }
+        tags.collect()
     }
 }
 
@@ -118,21 +108,36 @@ pub fn edits<'a>(before: &'a Texts, after: &'a Texts, is_new: bool) -> Vec<FileE
         .collect()
 }
 
-/// Replaces files, each by one rename, once all of them are seen to be as they were read. A crash in
-/// between leaves each file as it was or as it is to be, and the rest to whoever runs the verb again.
+/// Replaces files, each by one rename, once all that was planned on is seen to be as it was read: those
+/// files, every other one of the manifest, and the lock. A crash in between leaves each file as it was or
+/// as it is to be, and the rest to whoever runs the verb again.
 ///
 /// # Errors
-/// Somebody else has changed one of them: then none is written.
-pub fn replace(root: &Root, edits: &[FileEdit<'_>]) -> Result<(), ReplaceError> {
-    let mut paths = Vec::new();
-    for edit in edits {
-        let path = root.path().join(edit.name);
-        let now = durable::read_text(&path)?;
-        if now.as_deref() != edit.before {
-            return Err(ReplaceError::Changed(edit.name.to_owned()));
+/// [`FileError::Changed`] where somebody else has changed one of them: then none is written.
+pub fn replace(
+    loaded: &Loaded,
+    before: &Texts,
+    edits: &[FileEdit<'_>],
+    is_new: bool,
+) -> Result<(), FileError> {
+    let root = &loaded.root;
+    let now = match read_texts(root) {
+        Err(LoadError::NoManifest(_)) if is_new => None,
+        Ok(texts) if !is_new => Some(texts),
+        Ok(_) | Err(_) => {
+            let path = root.manifest();
+            return Err(FileError::Changed { path });
         }
-        paths.push(written_at(path)?);
+    };
+    if let Some(changed) = now.and_then(|now| difference(before, &now)) {
+        let path = root.path().join(changed);
+        return Err(FileError::Changed { path });
     }
+    loaded.check_lock()?;
+    let paths: Vec<Utf8PathBuf> = edits
+        .iter()
+        .map(|edit| written_at(root.path().join(edit.name)))
+        .collect::<Result<_, _>>()?;
     // Settings first: a manifest that names an instance finds them.
     for (edit, path) in edits.iter().zip(&paths).rev() {
         if let Some(folder) = path.parent() {
@@ -142,6 +147,17 @@ pub fn replace(root: &Root, edits: &[FileEdit<'_>]) -> Result<(), ReplaceError> 
         kill_point::reached("edit.written");
     }
     Ok(())
+}
+
+/// The first file that two readings differ in, by its path in the root.
+fn difference(before: &Texts, now: &Texts) -> Option<String> {
+    if before.manifest != now.manifest {
+        return Some(before.manifest.name.clone());
+    }
+    let mut names = before.configs.keys().chain(now.configs.keys());
+    let changed = names.find(|name| before.configs.get(name) != now.configs.get(name))?;
+    let text = before.configs.get(changed).or(now.configs.get(changed))?;
+    Some(text.name.clone())
 }
 
 /// Where a file lies: a link stays a link, and what it leads to is replaced.

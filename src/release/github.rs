@@ -349,6 +349,14 @@ fn downloads(source: &Source) -> Url {
     mirror.unwrap_or_else(|| page(source))
 }
 
+/// Whether an archive at this address belongs to a release of this source.
+pub fn is_release_of(source: &Source, url: &Url) -> bool {
+    [downloads(source), page(source)].iter().any(|base| {
+        let base = below(base, &["releases", "download", ""]);
+        url.as_str().starts_with(base.as_str())
+    })
+}
+
 /// The page on which what lies between two builds is shown.
 pub fn comparison(source: &Source, from: Tag, to: Tag) -> Url {
     below(&page(source), &["compare", &format!("{from}...{to}")])

@@ -5,7 +5,7 @@ use llama_orch::binaries;
 use llama_orch::instance::{BinaryId, InstanceName};
 use llama_orch::manifest::ReleaseRequest;
 use llama_orch::manifest::edit::{Edit, WrittenPin};
-use llama_orch::registry::{Entry, Registry};
+use llama_orch::reconcile::Loaded;
 use llama_orch::release::VariantRequest;
 
 use crate::cli::diagnostic::{Failure, Kind};
@@ -42,7 +42,7 @@ Examples:
 pub(crate) fn run(global: &Global, args: &SetBinaryArgs, ui: &Ui) -> Result<u8, Failure> {
     let editing = Editing::begin(global, &args.edit, "config set-binary", ui)?;
     among(std::slice::from_ref(&args.name), &editing.known())?;
-    let mut pin = named(&args.binary, &editing.loaded.registry)?;
+    let mut pin = named(&args.binary, &editing.loaded)?;
     if let Some(variant) = &args.variant {
         pin.variant = Some(variant.to_string());
     }
@@ -53,7 +53,7 @@ pub(crate) fn run(global: &Global, args: &SetBinaryArgs, ui: &Ui) -> Result<u8, 
 }
 
 /// The pin that a text stands for. What reads as a release is one, whatever ids begin with.
-fn named(text: &str, registry: &Registry) -> Result<WrittenPin, Failure> {
+fn named(text: &str, loaded: &Loaded) -> Result<WrittenPin, Failure> {
     let by_version = || WrittenPin {
         version: Some(text.to_owned()),
         ..WrittenPin::default()
@@ -63,7 +63,7 @@ fn named(text: &str, registry: &Registry) -> Result<WrittenPin, Failure> {
         Ok(_) => return Ok(by_version()),
         Err(error) => return Err(Failure::of(Kind::Usage, &error)),
     }
-    let entry = binaries::choose(registry, text).map_err(|error| {
+    let entry = binaries::choose(&loaded.registry, text).map_err(|error| {
         let failure = Failure::of(Kind::Usage, &error);
         match error.hint() {
             Some(hint) => failure.hint(hint),
@@ -73,22 +73,5 @@ fn named(text: &str, registry: &Registry) -> Result<WrittenPin, Failure> {
     if entry.version == text && text.parse::<BinaryId>().is_err() {
         return Ok(by_version());
     }
-    Ok(by_id(entry))
-}
-
-/// A build by its id, with all that other machines need to get the same one.
-fn by_id(entry: &Entry) -> WrittenPin {
-    let is_release = entry.version.parse::<llama_orch::release::Tag>().is_ok();
-    let url = entry.download_url.as_deref().filter(|url| {
-        let is_url = url.starts_with("https://") && url.parse::<url::Url>().is_ok();
-        is_url && !is_release && entry.digest().is_some()
-    });
-    let known = |text: String| Some(text).filter(|text| text != "unknown");
-    WrittenPin {
-        version: Some(entry.version.clone()),
-        variant: known(entry.variant.short()),
-        binary_id: Some(entry.id.to_string()),
-        sha256: url.and(entry.digest()).map(|digest| digest.to_string()),
-        source_url: url.map(str::to_owned),
-    }
+    Ok(binaries::written_pin(entry, &loaded.manifest.source))
 }

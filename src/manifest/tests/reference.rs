@@ -24,8 +24,9 @@ root. `llama-orch plan` shows what it would change, `llama-orch apply` does it, 
 validate` checks the file alone, and `llama-orch config show` prints each value that is in force and
 where it was written.
 
-A key that is not listed here is a mistake, and so is one that stands twice. Paths are relative to
-the root or absolute. Names of instances are lower-case letters, digits, `-` and `_`. A duration is
+A key that is not listed here is a mistake, and so is one that stands twice; only in a `config.json`,
+which other tools may have written, are unknown keys left alone. Paths are relative to the root or
+absolute. Names of instances are lower-case letters, digits, `-` and `_`. A duration is
 a number of seconds or a text such as `90s`, `5m` or `1h30m`. A secret never stands in the file: it
 is `{ file: PATH }` or `{ from_env: VARIABLE }`.
 

@@ -193,7 +193,21 @@ fn what_somebody_else_changes_while_it_is_asked_is_not_overwritten() {
     terminal.type_in("y\n");
     let output = terminal.end();
     output.assert_code(1);
-    output.assert_says("`orchestrator.yaml` was changed by someone else meanwhile");
+    output.assert_says("orchestrator.yaml` was changed by someone else meanwhile");
+    assert_eq!(sandbox.read("orchestrator.yaml"), edited);
+
+    // The lock is another file that was planned on.
+    let Some(mut terminal) = Terminal::run(&sandbox, &upgrade) else {
+        return;
+    };
+    terminal.wait_for("[y/N]");
+    let lock = sandbox.read("orchestrator.lock") + "# pulled\n";
+    sandbox.write("orchestrator.lock", &lock);
+    terminal.type_in("y\n");
+    let output = terminal.end();
+    output.assert_code(1);
+    output.assert_says("orchestrator.lock` was changed by someone else meanwhile");
+    assert_eq!(sandbox.read("orchestrator.lock"), lock);
     assert_eq!(sandbox.read("orchestrator.yaml"), edited);
     assert_eq!(sandbox.pid("chat"), pid);
     assert_eq!(sandbox.runs("chat"), "b1001");

@@ -417,7 +417,7 @@ fn disable_and_enable_and_remove() {
     sandbox.wait_running("embed");
     let refused = unchanged(&sandbox, |sandbox| sandbox.run(&["remove", "embed"]));
     assert_snapshot!(refused, @"
-    exit code 1
+    exit code 64
     --- stdout
         --- orchestrator.yaml
         +++ orchestrator.yaml
@@ -474,6 +474,63 @@ fn what_is_protected_is_not_removed() {
     refused
         .assert_code(1)
         .assert_says("`llama-orch unprotect NAME`");
+}
+
+#[test]
+fn a_build_that_cannot_be_had_is_not_written_for_what_does_not_run_either() {
+    let sandbox = running();
+    sandbox.run(&["disable", "embed"]).assert_code(0);
+    sandbox.run(&["down", "chat"]).assert_code(0);
+    let read =
+        || ["orchestrator.yaml", "instances/embed/config.json"].map(|file| sandbox.read(file));
+    let before = read();
+    for name in ["chat", "embed"] {
+        let upgrade = sandbox.run(&["upgrade", name, "--binary-version", "b7"]);
+        upgrade.assert_code(1).assert_says("nothing was changed");
+        upgrade.assert_says("has no archive of b7");
+        assert_eq!(read(), before);
+    }
+}
+
+#[test]
+fn settings_that_were_left_behind_are_neither_replaced_nor_taken_over() {
+    let sandbox = running();
+    sandbox.run(&["remove", "embed", "--yes"]).assert_code(0);
+    let init = [
+        "init",
+        "embed",
+        "--model",
+        "models/tiny.gguf",
+        "--binary-version",
+        "b1001",
+        "--config-file",
+    ];
+    assert_snapshot!(sandbox.run(&init), @"
+    exit code 64
+    --- stderr
+    error: there is a `instances/embed/config.json` already
+    hint: move it away; or take it over by writing the name under `instances`, such as `chat: {}`
+    ");
+    sandbox.run(&init[..6]).assert_code(64);
+}
+
+#[test]
+fn what_runs_a_build_from_elsewhere_is_left_out_of_an_upgrade_of_all() {
+    let sandbox = running();
+    let build = sandbox.build_folder(1001);
+    let register = ["binary", "register", build.as_str(), "--version", "own-7"];
+    sandbox.run(&register).assert_code(0);
+    sandbox.edit("version: b1001 }   # works", "version: own-7 }   # works");
+    sandbox.run(&["apply"]).assert_code(0);
+    let upgrade = sandbox.run(&["upgrade", "--all"]);
+    upgrade
+        .assert_code(0)
+        .assert_says("`chat` is pinned to `own-7`");
+    assert_eq!(
+        (sandbox.runs("chat"), sandbox.runs("embed")),
+        ("own-7".into(), "b1002".into())
+    );
+    sandbox.run(&["upgrade", "chat"]).assert_code(1);
 }
 
 #[test]
@@ -767,4 +824,34 @@ fn a_manifest_that_is_a_link_stays_one() {
     assert!(link.is_symlink());
     let text = std::fs::read_to_string(&elsewhere).expect("readable");
     assert!(text.contains("b1002"), "{text}");
+}
+
+#[test]
+fn nobody_follows_a_canary_that_is_rolled_back() {
+    let sandbox = commented();
+    let manifest = sandbox.read("orchestrator.yaml");
+    let manifest = manifest.replace(
+        "rollout: { start_parallel: 1 }",
+        "rollout: { start_parallel: 1, canary: embed }",
+    );
+    sandbox.write("orchestrator.yaml", &manifest);
+    sandbox.run(&["apply", "--quiet"]).assert_code(0);
+    sandbox.wait("it is proven", || {
+        sandbox.state("embed").is_some_and(|state| state.proven)
+    });
+    let pid = sandbox.pid("chat");
+    sandbox.publish(1003, "--standin-exit 1");
+    let upgrade = ["upgrade", "--all", "--binary-version", "b1003"];
+    sandbox.run(&upgrade).assert_code(1);
+    sandbox.wait_running("embed");
+    sandbox
+        .run(&["rollback", "embed", "--dry-run"])
+        .assert_code(0)
+        .assert_says("`embed` is the canary");
+    sandbox.run(&["rollback", "embed"]).assert_code(0);
+    sandbox.run(&["apply"]).assert_code(1);
+    assert_eq!(
+        (sandbox.runs("chat"), sandbox.pid("chat")),
+        ("b1001".into(), pid)
+    );
 }

@@ -106,7 +106,9 @@ impl<'a> Reading<'a> {
                 )),
             ),
             FileError::Read { path, source } => (path.clone(), Why::Unseen(source.to_string())),
-            FileError::Write { path, .. } => (path.clone(), Why::Unseen(chain(error))),
+            FileError::Write { path, .. } | FileError::Changed { path } => {
+                (path.clone(), Why::Unseen(chain(error)))
+            }
         };
         let fix = error.hint();
         self.add(&path, why, fix);
