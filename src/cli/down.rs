@@ -1,20 +1,17 @@
 //! `down`: notes that instances are to stay down and ends their servers. Needs no manifest and
 //! waits for no other pass: a pass that runs rereads the note between its steps.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
 use llama_orch::backend::Backend as _;
 use llama_orch::backend::local::Local;
 use llama_orch::desired::Desired;
-use llama_orch::instance::InstanceName;
 use llama_orch::instance::record::PutDown;
 use llama_orch::plan::ending;
-use llama_orch::reconcile::{self, Loaded};
+use llama_orch::reconcile;
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, ReasonArgs, Selection, apply, runtime, text};
+use super::{Global, ReasonArgs, Selection, apply, noted, runtime, text};
 
 /// Stop instances and keep them down
 ///
@@ -44,18 +41,8 @@ pub(crate) fn run(global: &Global, args: &DownArgs, ui: &Ui) -> Result<u8, Failu
     let backend = Local::bare(&root);
     let nothing = Desired::nothing();
     let seen = runtime.block_on(backend.observe(&nothing));
-    let mut known: BTreeSet<InstanceName> = seen.instances.keys().cloned().collect();
-    let manifest = match Loaded::read(&root) {
-        Ok(loaded) => Some(loaded.manifest),
-        // What runs can be ended whatever the manifest says.
-        Err(error) => {
-            ui.warning(Failure::from(error).render());
-            None
-        }
-    };
-    let written = manifest.iter().flat_map(|it| it.instances.keys());
-    known.extend(written.cloned());
-    let names = args.instances.among(&known, manifest.as_ref())?;
+    let begun = seen.instances.keys().cloned();
+    let names = noted::chosen(&root, &args.instances, begun, ui)?;
     let at = reconcile::now();
     let mut unnoted = false;
     for name in &names {

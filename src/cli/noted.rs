@@ -9,18 +9,39 @@ use llama_orch::history::{self, Asked, Entry, StepEntry};
 use llama_orch::instance::InstanceName;
 use llama_orch::instance::folder;
 use llama_orch::instance::record::Record;
-use llama_orch::reconcile;
+use llama_orch::reconcile::{self, Loaded};
 use llama_orch::root::Root;
 
 use super::diagnostic::{Failure, Kind};
-use super::text;
 use super::ui::Ui;
+use super::{Selection, text};
 
 /// The instances that have left a trace.
 pub(super) fn begun(root: &Root) -> Result<Vec<InstanceName>, Failure> {
     folder::list(root.path()).map_err(|error| {
         Failure::new(Kind::Failed, "cannot list the instances".to_owned()).because(&error)
     })
+}
+
+/// Those that are meant, of the ones that have left a trace and the ones that are written. A manifest that
+/// cannot be read is no reason to leave alone what runs.
+pub(super) fn chosen(
+    root: &Root,
+    instances: &Selection,
+    begun: impl IntoIterator<Item = InstanceName>,
+    ui: &Ui,
+) -> Result<BTreeSet<InstanceName>, Failure> {
+    let mut known: BTreeSet<InstanceName> = begun.into_iter().collect();
+    let manifest = match Loaded::read(root) {
+        Ok(loaded) => Some(loaded.manifest),
+        Err(error) => {
+            ui.warning(Failure::from(error).render());
+            None
+        }
+    };
+    let written = manifest.iter().flat_map(|it| it.instances.keys());
+    known.extend(written.cloned());
+    instances.among(&known, manifest.as_ref())
 }
 
 /// Changes the record of each, shows what holds from then on and keeps it in the history.

@@ -1,11 +1,7 @@
 //! `resume`: takes a `suspend` back, and does what was held back by an ordinary pass narrowed to the
 //! instances.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
-use llama_orch::instance::InstanceName;
-use llama_orch::reconcile::Loaded;
 
 use super::diagnostic::Failure;
 use super::narrowed::{self, Note, Wish};
@@ -59,11 +55,7 @@ pub(crate) fn run(global: &Global, args: &ResumeArgs, ui: &Ui) -> Result<u8, Fai
 
 fn only_note(global: &Global, args: &ResumeArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;
-    let mut known: BTreeSet<InstanceName> = noted::begun(&root)?.into_iter().collect();
-    let manifest = Loaded::read(&root).ok().map(|loaded| loaded.manifest);
-    let written = manifest.iter().flat_map(|it| it.instances.keys());
-    known.extend(written.cloned());
-    let names = args.instances.among(&known, manifest.as_ref())?;
+    let names = noted::chosen(&root, &args.instances, noted::begun(&root)?, ui)?;
     noted::note(
         &root,
         &names,

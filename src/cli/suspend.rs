@@ -1,12 +1,9 @@
 //! `suspend`: notes that passes are to leave instances as they are. Needs no manifest and waits for no
 //! other pass: one that runs rereads the note between its steps.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
-use llama_orch::instance::InstanceName;
 use llama_orch::instance::record::Suspended;
-use llama_orch::reconcile::{self, Loaded};
+use llama_orch::reconcile;
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -33,18 +30,7 @@ Examples:
 
 pub(crate) fn run(global: &Global, args: &SuspendArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;
-    let mut known: BTreeSet<InstanceName> = noted::begun(&root)?.into_iter().collect();
-    let manifest = match Loaded::read(&root) {
-        Ok(loaded) => Some(loaded.manifest),
-        // What runs can be left as it is whatever the manifest says.
-        Err(error) => {
-            ui.warning(Failure::from(error).render());
-            None
-        }
-    };
-    let written = manifest.iter().flat_map(|it| it.instances.keys());
-    known.extend(written.cloned());
-    let names = args.instances.among(&known, manifest.as_ref())?;
+    let names = noted::chosen(&root, &args.instances, noted::begun(&root)?, ui)?;
     let suspended = Suspended {
         at: reconcile::now(),
         reason: args.why.reason.clone(),
