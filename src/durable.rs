@@ -17,7 +17,7 @@ mod os;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::time::{Duration, Instant};
 
@@ -168,23 +168,71 @@ pub fn create_folder(path: &Utf8Path) -> Result<(), FileError> {
     })
 }
 
-/// Replaces a file by new content, so that after a crash either the old or the new one is there.
-/// A folder that is missing stays so: whoever still writes into a root that was moved or removed
-/// must not bring it back.
-pub fn write(path: &Utf8Path, content: &[u8]) -> Result<(), FileError> {
-    replace(path, content).map_err(|source| FileError::Write {
+/// Creates a folder with the mode of another one, unless it is there.
+pub fn create_folder_like(path: &Utf8Path, like: &Utf8Path) -> Result<(), FileError> {
+    let create = || {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let permissions = std::fs::metadata(like)?.permissions();
+        create_closed_folder(path)?;
+        std::fs::set_permissions(path, permissions)
+    };
+    create().map_err(|source| FileError::Write {
         path: path.to_owned(),
         source,
     })
 }
 
-fn replace(path: &Utf8Path, content: &[u8]) -> io::Result<()> {
+/// Replaces a file by new content, so that after a crash either the old or the new one is there.
+/// A folder that is missing stays so: whoever still writes into a root that was moved or removed
+/// must not bring it back.
+pub fn write(path: &Utf8Path, content: &[u8]) -> Result<(), FileError> {
+    // A new file has the mode the umask leaves; one that is there keeps what a person gave it.
+    let permissions = std::fs::metadata(path)
+        .map(|there| there.permissions())
+        .ok();
+    put(path, content, permissions, |new, path| {
+        std::fs::rename(new, path)
+    })
+    .map_err(|source| FileError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes a file that is not there yet; with the mode of another one, where that is named.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`], where something lies there by then: it stays as it is.
+pub fn write_new(
+    path: &Utf8Path,
+    content: &[u8],
+    like: Option<&Utf8Path>,
+) -> Result<(), FileError> {
+    let write = || {
+        let like = like.map(std::fs::metadata).transpose()?;
+        let permissions = like.map(|like| like.permissions());
+        put(path, content, permissions, os::rename_new)
+    };
+    write().map_err(|source| FileError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn put(
+    path: &Utf8Path,
+    content: &[u8],
+    permissions: Option<Permissions>,
+    rename: impl FnOnce(&Utf8Path, &Utf8Path) -> io::Result<()>,
+) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Utf8Path::new("."));
     let temporary = beside(path);
     let file = os::open_temporary(&temporary)?;
-    let filled = fill(&file, path, content).and_then(|()| {
+    let filled = fill(&file, permissions, content).and_then(|()| {
         kill_point::reached("durable.filled");
-        std::fs::rename(&temporary, path)
+        rename(&temporary, path)
     });
     if filled.is_err() {
         // Whatever is left is written over by the next attempt.
@@ -216,11 +264,10 @@ fn beside(path: &Utf8Path) -> Utf8PathBuf {
     path.with_file_name(format!(".new-{}", path.file_name().unwrap_or("file")))
 }
 
-fn fill(mut file: &File, target: &Utf8Path, content: &[u8]) -> io::Result<()> {
+fn fill(mut file: &File, permissions: Option<Permissions>, content: &[u8]) -> io::Result<()> {
     file.set_len(0)?;
-    // A new file has the mode the umask leaves; one that is there keeps what a person gave it.
-    if let Ok(metadata) = std::fs::metadata(target) {
-        file.set_permissions(metadata.permissions())?;
+    if let Some(permissions) = permissions {
+        file.set_permissions(permissions)?;
     }
     file.write_all(content)?;
     file.sync_all()

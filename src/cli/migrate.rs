@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use camino::Utf8PathBuf;
 use clap::Args;
+use llama_orch::history::chain;
 use llama_orch::migrate::carry::{self, MigrateError, Undone};
 use llama_orch::migrate::journal::{self, Stage};
 use llama_orch::migrate::look::look;
@@ -52,7 +53,8 @@ Examples:
 Exit codes:
   0    done, or nothing to do; of a preview: all of it can be taken over
   1    something is not taken over, or does not run, until a person decides;
-       of --undo: something was changed since, and was left";
+       of --undo: something was changed since, and was left; of a manifest,
+       with all it may rely on: move it away, and run it again";
 
 pub(crate) fn run(global: &Global, args: &MigrateArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = folder(global, args)?;
@@ -134,11 +136,25 @@ fn apply(root: &Root, args: &MigrateArgs, ui: &Ui) -> Result<u8, Failure> {
         Ok(backup) => backup,
         Err(error) => {
             // What was begun is not left half done.
-            carry::settle(root)?;
-            return Err(error.into());
+            return Err(match carry::settle(root) {
+                Ok(_) => error.into(),
+                Err(unsettled) => both(error, &unsettled, ui),
+            });
         }
     };
     Ok(finish(&migration, root, Some(&backup), args, ui))
+}
+
+/// A migration that failed, and could not be taken back either.
+fn both(error: MigrateError, unsettled: &MigrateError, ui: &Ui) -> Failure {
+    ui.warning(format_args!(
+        "what was begun was not taken back: {}",
+        chain(unsettled)
+    ));
+    if let Some(hint) = unsettled.hint() {
+        ui.hint(hint);
+    }
+    Failure::from(error).hint("`llama-orch migrate --undo` takes back what was begun")
 }
 
 fn finish(
@@ -180,6 +196,14 @@ fn told(undone: Option<Undone>, root: &Root, ui: &Ui) -> u8 {
     };
     for left in &undone.left {
         ui.warning(format_args!("left `{}` as it is: {}", left.path, left.why));
+    }
+    if undone.keeps_all {
+        ui.data(format_args!(
+            "The migration of {} is not undone: what it wrote stays,\nsince `orchestrator.yaml` may rely on it.",
+            undone.migration
+        ));
+        ui.hint("move `orchestrator.yaml` away, then `llama-orch migrate --undo` again");
+        return 1;
     }
     let rest = if undone.left.is_empty() {
         "everything is as it was before"

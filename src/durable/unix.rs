@@ -78,6 +78,27 @@ pub(super) fn open_temporary(path: &Utf8Path) -> io::Result<File> {
     }
 }
 
+/// Renames a file to where nothing lies. A system or file system that cannot promise that looks first.
+pub(super) fn rename_new(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        let unknown = [Errno::NOSYS, Errno::INVAL, Errno::OPNOTSUPP, Errno::NOTSUP];
+        let (from, to) = (from.as_std_path(), to.as_std_path());
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            Err(error) if unknown.contains(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match std::fs::symlink_metadata(to) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::rename(from, to),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes renames and removals inside a folder last.
 pub fn sync_folder(folder: &Utf8Path) -> io::Result<()> {
     File::open(folder)?.sync_all()

@@ -26,6 +26,7 @@ use windows_sys::Win32::Foundation::{ERROR_SHARING_VIOLATION, GENERIC_READ};
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
     FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ, GetFileInformationByHandle,
+    MOVEFILE_WRITE_THROUGH, MoveFileExW,
 };
 
 use super::Hold;
@@ -122,6 +123,17 @@ pub(super) fn open_temporary(path: &Utf8Path) -> io::Result<File> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Renames a file to where nothing lies.
+pub(super) fn rename_new(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+    let wide = |path: &Utf8Path| -> Vec<u16> { path.as_str().encode_utf16().chain([0]).collect() };
+    let (from, to) = (wide(from), wide(to));
+    // SAFETY: both end with a zero and live until the call is over.
+    if unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), MOVEFILE_WRITE_THROUGH) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Nothing to do, see above.

@@ -91,32 +91,12 @@ pub fn apply(
     let mut journal = draft(root, migration, id)?;
     let folder = begin(root, old, &journal, now)?;
     kill_point::reached("migrate.journaled");
-    let (bins, bin, host) = (root.bins(), root.path().join("bin"), Host::detect());
     for step in &migration.steps {
-        match step {
-            Step::Register { version, .. } => {
-                let request = RegisterRequest {
-                    bins: &bins,
-                    path: &bin,
-                    version,
-                    variant: None,
-                    id: Some(id),
-                    link: false,
-                    host: host.as_ref(),
-                };
-                install::register(&request, progress)
-                    .map_err(|error| MigrateError::Register(Box::new(error)))?;
-                kill_point::reached("migrate.registered");
+        if let Err(error) = carry(root, step, id, progress) {
+            if let MigrateError::Occupied(path) = &error {
+                disown(&mut journal, path, &folder)?;
             }
-            Step::Copy { to, text, .. } => {
-                let path = root.path().join(to);
-                if let Some(parent) = path.parent() {
-                    durable::create_folder(parent)?;
-                }
-                durable::write(&path, text.as_bytes())?;
-                kill_point::reached("migrate.copied");
-            }
-            Step::Manifest { text } => durable::write(&root.manifest(), text.as_bytes())?,
+            return Err(error);
         }
     }
     kill_point::reached("migrate.written");
@@ -126,6 +106,74 @@ pub fn apply(
         .strip_prefix(root.path())
         .unwrap_or(&folder)
         .to_owned())
+}
+
+fn carry(
+    root: &Root,
+    step: &Step,
+    id: BinaryId,
+    progress: OnBytes<'_>,
+) -> Result<(), MigrateError> {
+    match step {
+        Step::Register { version, .. } => {
+            let (bins, bin, host) = (root.bins(), root.path().join("bin"), Host::detect());
+            let request = RegisterRequest {
+                bins: &bins,
+                path: &bin,
+                version,
+                variant: None,
+                id: Some(id),
+                link: false,
+                host: host.as_ref(),
+            };
+            install::register(&request, progress)
+                .map_err(|error| MigrateError::Register(Box::new(error)))?;
+            kill_point::reached("migrate.registered");
+        }
+        Step::Copy { from, to, text } => {
+            let path = root.path().join(to);
+            let from = root.path().join(from);
+            // A config may hold secrets: whoever cannot read it cannot read the copy.
+            if let (Some(folder), Some(old)) = (path.parent(), from.parent()) {
+                durable::create_folder_like(folder, old)?;
+            }
+            write_new(root, to, text, Some(&from))?;
+            kill_point::reached("migrate.copied");
+        }
+        Step::Manifest { text } => {
+            write_new(root, Utf8Path::new(crate::root::MANIFEST), text, None)?;
+        }
+    }
+    Ok(())
+}
+
+/// Somebody may have written there since [`draft`] has looked: registering takes long.
+fn write_new(
+    root: &Root,
+    path: &Utf8Path,
+    text: &str,
+    like: Option<&Utf8Path>,
+) -> Result<(), MigrateError> {
+    match durable::write_new(&root.path().join(path), text.as_bytes(), like) {
+        Err(FileError::Write { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
+            Err(MigrateError::Occupied(path.to_owned()))
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Has the journal end before a path: what lies there is somebody else's, even if it reads the same,
+/// and nothing after it was touched.
+fn disown(journal: &mut Journal, path: &Utf8Path, folder: &Utf8Path) -> Result<(), FileError> {
+    let its = journal
+        .changes
+        .iter()
+        .position(|change| change.path == *path);
+    if let Some(its) = its {
+        journal.changes.truncate(its);
+        journal.write(folder)?;
+    }
+    Ok(())
 }
 
 /// Everything the steps will touch.
@@ -225,7 +273,7 @@ fn begin(
         let above = copy.ancestors().skip(1).take_while(|above| *above != home);
         parents.extend(above.map(Utf8Path::to_owned));
         durable::create_folder(copy.parent().unwrap_or(&folder))?;
-        durable::write(&copy, &content)?;
+        durable::write_new(&copy, &content, Some(&root.path().join(&path)))?;
     }
     durable::create_folder(&folder)?;
     for path in parents {

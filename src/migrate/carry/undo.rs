@@ -14,7 +14,7 @@ use crate::kill_point;
 use crate::migrate::journal::{self, After, Change, Journal, Stage};
 use crate::registry::Registry;
 use crate::release::Digest;
-use crate::root::Root;
+use crate::root::{MANIFEST, Root};
 
 /// What came of undoing a migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Undone {
     pub migration: String,
     /// What was changed since, and so was left.
     pub left: Vec<Left>,
+    /// Whether the manifest is among that, and so everything else was left as well.
+    pub keeps_all: bool,
 }
 
 /// A path that was left as it is.
@@ -98,13 +100,20 @@ fn take_back(root: &Root, name: String, mut journal: Journal) -> Result<Undone, 
         keeps_build: false,
         left: Vec::new(),
     };
-    // The manifest first, by which everything else has an effect.
+    let mut keeps_all = false;
+    // The manifest first, by which everything else has an effect: one that stays may rely on it.
     for change in journal.changes.iter().rev() {
         taking.take(change)?;
         kill_point::reached("migrate.undoing");
+        keeps_all = change.path == MANIFEST && !taking.left.is_empty();
+        if keeps_all {
+            break;
+        }
     }
-    for folder in journal.folders.iter().rev() {
-        remove_empty(&root.path().join(folder))?;
+    if !keeps_all {
+        for folder in journal.folders.iter().rev() {
+            remove_empty(&root.path().join(folder))?;
+        }
     }
     let left = taking.left;
     if left.is_empty() {
@@ -114,6 +123,7 @@ fn take_back(root: &Root, name: String, mut journal: Journal) -> Result<Undone, 
     Ok(Undone {
         migration: name,
         left,
+        keeps_all,
     })
 }
 

@@ -6,6 +6,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use insta::assert_snapshot;
+use jiff::Timestamp;
+use llama_orch::durable::FileLock;
+use llama_orch::instance::folder::InstanceFolder;
+use llama_orch::migrate::carry;
+use llama_orch::migrate::look::look;
+use llama_orch::migrate::{Step, migration};
+use llama_orch::root::Root;
 use serde_json::Value;
 
 use crate::support::sandbox::{Output, Sandbox, ask, is_alive};
@@ -95,6 +102,15 @@ fn bare() -> (Sandbox, u16) {
     sandbox.write("instances/chat/config.json", &config("chat", port));
     place_server(&sandbox, "bin", 1001);
     (sandbox, port)
+}
+
+/// One more, whose folder has a number, and the path of its config.
+fn numbered() -> (Sandbox, String) {
+    let (mut sandbox, _) = bare();
+    let port = sandbox.port("embed");
+    let path = "instances/00000001_d75a653b-1d7a-4bb4-b475-def8dc01378b/config.json";
+    sandbox.write(path, &config("embed", port));
+    (sandbox, path.to_owned())
 }
 
 fn config(name: &str, port: u16) -> String {
@@ -342,7 +358,7 @@ fn what_is_applied_is_a_valid_manifest_and_undo_brings_every_byte_back() {
 }
 
 #[test]
-fn what_was_changed_since_is_left_and_the_rest_undone() {
+fn a_manifest_that_was_changed_since_is_left_with_all_it_relies_on() {
     let sandbox = corpus();
     let before = tree(sandbox.root.as_std_path());
     sandbox
@@ -350,15 +366,122 @@ fn what_was_changed_since_is_left_and_the_rest_undone() {
         .assert_code(1);
     let text = sandbox.read("orchestrator.yaml") + "# mine\n";
     sandbox.write("orchestrator.yaml", &text);
+    let edited = tree(sandbox.root.as_std_path());
 
     let undo = sandbox.run(&["migrate", "--undo"]);
 
     undo.assert_code(1)
-        .assert_says("left `orchestrator.yaml` as it is: it was changed since");
-    assert_eq!(sandbox.read("orchestrator.yaml"), text);
+        .assert_says("left `orchestrator.yaml` as it is: it was changed since")
+        .assert_says(
+            "is not undone: what it wrote stays,\nsince `orchestrator.yaml` may rely on it.",
+        )
+        .assert_says("move `orchestrator.yaml` away, then `llama-orch migrate --undo` again");
+    assert_same(&edited, &sandbox);
+    sandbox.run(&["config", "validate"]).assert_code(0);
     std::fs::remove_file(sandbox.path("orchestrator.yaml")).expect("removed");
-    assert_same(&before, &sandbox);
     sandbox.run(&["migrate", "--undo"]).assert_code(0);
+    assert_same(&before, &sandbox);
+}
+
+#[test]
+fn a_copy_that_was_changed_since_is_left_and_the_rest_undone() {
+    let (sandbox, _) = numbered();
+    let before = tree(sandbox.root.as_std_path());
+    sandbox.run(&["migrate", "--apply"]).assert_code(0);
+    let text = sandbox.read("instances/embed/config.json") + "\n";
+    sandbox.write("instances/embed/config.json", &text);
+
+    let undo = sandbox.run(&["migrate", "--undo"]);
+
+    undo.assert_code(1)
+        .assert_says("left `instances/embed/config.json` as it is: it was changed since")
+        .assert_says("everything else is as it was before");
+    assert_eq!(sandbox.read("instances/embed/config.json"), text);
+    std::fs::remove_dir_all(sandbox.path("instances/embed")).expect("removed");
+    assert_same(&before, &sandbox);
+}
+
+#[test]
+fn a_config_that_is_closed_to_others_stays_so_in_its_copies() {
+    let (sandbox, config) = numbered();
+    let set = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    let config = sandbox.path(&config);
+    set(config.as_std_path(), 0o600);
+    set(config.parent().expect("its folder").as_std_path(), 0o700);
+
+    let applied = sandbox.run(&["migrate", "--apply"]);
+
+    applied.assert_code(0);
+    let mode = |path: &Path| path.metadata().expect("there").permissions().mode() & 0o777;
+    let folder = sandbox.path("instances/embed");
+    assert_eq!(mode(folder.as_std_path()), 0o700);
+    assert_eq!(mode(folder.join("config.json").as_std_path()), 0o600);
+    let (_, backup) = applied.stderr.split_once("backup is in `").expect("told");
+    let (backup, _) = backup.split_once('`').expect("closed");
+    let config = config.strip_prefix(&sandbox.root).expect("below");
+    let copy = sandbox.path(backup).join("originals").join(config);
+    assert_eq!(mode(copy.as_std_path()), 0o600);
+}
+
+#[test]
+fn what_comes_to_lie_there_meanwhile_is_not_written_over_and_never_removed() {
+    for path in ["instances/embed/config.json", "orchestrator.yaml"] {
+        let (sandbox, _) = numbered();
+        let root = Root::new(sandbox.root.clone());
+        let old = look(&root).expect("readable");
+        let migration = migration(&old);
+        let before = tree(sandbox.root.as_std_path());
+        // The very same text, which only the journal can tell from ours.
+        let text = migration.steps.iter().find_map(|step| match step {
+            Step::Copy { to, text, .. } if to == path => Some(text.clone()),
+            Step::Manifest { text } if path == "orchestrator.yaml" => Some(text.clone()),
+            _ => None,
+        });
+        let text = text.expect("it is to be written");
+
+        // While `bin/` is copied.
+        let applied = carry::apply(&root, &old, &migration, Timestamp::UNIX_EPOCH, &|_, _| {
+            sandbox.write(path, &text);
+        });
+
+        let error = applied.expect_err("it is there");
+        let said = format!("`{path}` is there by now, and is not written over");
+        assert_eq!(error.to_string(), said);
+        let undone = carry::settle(&root).expect("undone").expect("begun");
+        assert_eq!(undone.left, []);
+        assert_eq!(sandbox.read(path), text);
+        std::fs::remove_file(sandbox.path(path)).expect("removed");
+        // Empty, and somebody else's as well.
+        let _ = std::fs::remove_dir(sandbox.path("instances/embed"));
+        assert_same(&before, &sandbox);
+    }
+}
+
+#[test]
+fn a_failure_is_told_along_with_why_nothing_was_taken_back() {
+    let (sandbox, _) = numbered();
+    sandbox.write("instances/embed", "a file where a folder has to be");
+    let name = "chat".parse().expect("a name");
+    let runs = InstanceFolder::new(&sandbox.root, &name).server_lock();
+    std::fs::create_dir_all(runs.parent().expect("a folder")).expect("created");
+    let lock = FileLock::try_take(&runs).expect("opened").expect("free");
+
+    let failed = sandbox.run(&["migrate", "--apply"]);
+
+    assert_snapshot!(failed, @r"
+    exit code 73
+    --- stderr
+    warning: what was begun was not taken back: `chat` runs under this program by now
+    hint: end it first: `llama-orch down --all`
+    error: cannot write `[ROOT]/instances/embed`
+      caused by: File exists (os error 17)
+    hint: `llama-orch migrate --undo` takes back what was begun
+    ");
+    drop(lock);
+    sandbox.run(&["migrate", "--undo"]).assert_code(0);
+    assert!(!sandbox.path("bins").exists());
 }
 
 #[test]
@@ -558,10 +681,7 @@ fn a_config_in_another_encoding_keeps_a_manifest_from_being_written() {
 
 #[test]
 fn a_migration_that_fails_halfway_leaves_nothing_behind() {
-    let (sandbox, port) = bare();
-    let folder = "instances/00000001_d75a653b-1d7a-4bb4-b475-def8dc01378b";
-    let path = format!("{folder}/config.json");
-    sandbox.write(&path, &config("embed", port));
+    let (sandbox, _) = numbered();
     sandbox.write("instances/embed", "a file where a folder has to be");
     let before = tree(sandbox.root.as_std_path());
 
