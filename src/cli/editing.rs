@@ -3,8 +3,9 @@
 //!
 //! What is edited is each verb's own to say ([`Wish`]); how a text is edited is left to the library.
 
+mod difference;
+
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,8 +18,8 @@ use llama_orch::history::{self, Entry};
 use llama_orch::instance::InstanceName;
 use llama_orch::instance::record::Record;
 use llama_orch::lock::Lock;
+use llama_orch::manifest::Texts;
 use llama_orch::manifest::edit::{self, Edit, EditError};
-use llama_orch::manifest::{SourceText, Texts, redacted};
 use llama_orch::plan::Plan;
 use llama_orch::plan::action::HoldReason;
 use llama_orch::reconcile::editing::{self, FileEdit};
@@ -302,28 +303,9 @@ impl<'a> Editing<'a> {
 
     /// The files as they would change, and what follows.
     fn show(&self, edits: &[FileEdit<'_>], resolved: &Resolved, plan: &Plan) {
-        let mut shown = String::new();
-        for edit in edits {
-            let was = if edit.before.is_some() {
-                edit.name
-            } else {
-                "nothing"
-            };
-            let text = |text| redacted(&SourceText::new(edit.name, text));
-            let (before, after) = (text(edit.before.unwrap_or_default()), text(edit.after));
-            shown += &text::unified(&before, &after, was, edit.name);
-            shown.push('\n');
-        }
-        let (before, after) = (&self.loaded.lock, &resolved.lock);
-        if self.global.verbose {
-            let diff = text::unified(&before.print(), &after.print(), root::LOCK, root::LOCK);
-            if !diff.is_empty() {
-                shown += &diff;
-                shown.push('\n');
-            }
-        } else if let Some(summary) = lock_summary(before, after) {
-            let _ = writeln!(shown, "    {summary}\n");
-        }
+        let mut shown = difference::files(edits);
+        let verbose = self.global.verbose;
+        shown += &difference::lock(&self.loaded.lock, &resolved.lock, verbose);
         shown += &text::plan(plan, self.ui.width(), "what runs is what would be written");
         self.ui.data(shown);
         plan::hints(plan, self.ui);
@@ -370,38 +352,6 @@ impl<'a> Editing<'a> {
 fn is_protected(plan: &Plan) -> bool {
     let mut holds = plan.holds().iter();
     holds.any(|hold| hold.why == HoldReason::Protected)
-}
-
-/// What changes in the lock, on one line: its many archives are nothing to read.
-fn lock_summary(before: &Lock, after: &Lock) -> Option<String> {
-    let mut changes = Vec::new();
-    for (name, pin) in &after.pins {
-        match before.pins.get(name) {
-            Some(was) if was == pin => {}
-            Some(was) => changes.push(format!("{name} {} {} -> {}", pin.version, was.tag, pin.tag)),
-            None => changes.push(format!("{name} {} is {}", pin.version, pin.tag)),
-        }
-    }
-    let gone = before
-        .pins
-        .keys()
-        .filter(|name| !after.pins.contains_key(*name));
-    changes.extend(gone.map(|name| format!("{name} floats no more")));
-    let archives = |tags: &mut dyn Iterator<Item = String>, verb: &str| {
-        let tags: Vec<String> = tags.collect();
-        (!tags.is_empty()).then(|| format!("{verb} the archives of {}", tags.join(", ")))
-    };
-    let new = after
-        .assets
-        .keys()
-        .filter(|tag| !before.assets.contains_key(tag));
-    changes.extend(archives(&mut new.map(ToString::to_string), "gets"));
-    let old = before
-        .assets
-        .keys()
-        .filter(|tag| !after.assets.contains_key(tag));
-    changes.extend(archives(&mut old.map(ToString::to_string), "loses"));
-    (!changes.is_empty()).then(|| format!("{}: {}", root::LOCK, changes.join("; ")))
 }
 
 impl From<EditError> for Failure {

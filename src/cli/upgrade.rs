@@ -195,3 +195,49 @@ pub(super) fn newest_stable(editing: &Editing<'_>) -> Result<NewestStable, Failu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pin(version: &str, url: Option<&str>) -> Pin {
+        Pin {
+            version: Some(version.parse().expect("a version")),
+            variant: VariantRequest::Auto,
+            binary_id: None,
+            sha256: None,
+            source_url: url.map(|url| url.parse().expect("a URL")),
+        }
+    }
+
+    #[test]
+    fn a_pin_goes_forth_in_its_own_words_and_never_back() {
+        let newest = NewestStable {
+            release: Some("v0.9.0".parse().expect("a version")),
+            tag: Tag::new(9553),
+        };
+        let url = Some("https://example.org/fork.tar.gz");
+        for (written, url, becomes) in [
+            ("b9414", None, "to b9553"),
+            ("v0.8.0", None, "to v0.9.0"),
+            ("stable", None, "moved"),
+            ("nightly", None, "moved"),
+            ("b9553", None, "stays"),
+            ("b9600", None, "stays"),
+            ("v0.9.0", None, "stays"),
+            ("v0.10.0", None, "stays"),
+            ("own-7", None, "unknown"),
+            // A fork calls its builds as it likes.
+            ("b9414", url, "unknown"),
+        ] {
+            let to = match choose(Some(&pin(written, url)), Some(&newest)) {
+                To::Version(version) => format!("to {version}"),
+                To::Moved => "moved".to_owned(),
+                To::Nothing(_) => "stays".to_owned(),
+                To::Unknown(_) => "unknown".to_owned(),
+            };
+            assert_eq!(to, becomes, "{written} {url:?}");
+        }
+        assert!(matches!(choose(None, Some(&newest)), To::Version(tag) if tag == "b9553"));
+    }
+}

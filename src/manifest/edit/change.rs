@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::{EditError, json, yaml};
@@ -65,6 +66,8 @@ pub(super) fn change(source: &SourceText, changes: &[Change]) -> Result<SourceTe
         put(&mut intended, &change.path, change.to.as_ref());
     }
     let mut edited = source.clone();
+    // A manifest may be written as JSON, and stays so.
+    let is_json = source.is_json() || serde_json::from_str::<IgnoredAny>(&source.text).is_ok();
     let mut open = changes.to_vec();
     for _ in 0..MOST_ROUNDS {
         for change in &open {
@@ -73,7 +76,7 @@ pub(super) fn change(source: &SourceText, changes: &[Change]) -> Result<SourceTe
             if change.is_made_in(&before) {
                 continue;
             }
-            let text = if edited.is_json() {
+            let text = if is_json {
                 json::change(&edited.text, change)
             } else {
                 yaml::change(&edited.text, &before, change)

@@ -237,7 +237,9 @@ impl Hold {
                 )
             }
             HoldReason::Protected => {
-                "no longer in orchestrator.yaml, and protected; it goes on running".to_owned()
+                format!(
+                    "no longer in orchestrator.yaml, and protected; it goes on running until `llama-orch unprotect {name}`"
+                )
             }
             HoldReason::NeedsConsent => {
                 "no longer in orchestrator.yaml; `llama-orch apply --yes` removes it".to_owned()

@@ -49,7 +49,7 @@ fn a_protected_instance_stays() {
         .memory("old", |memory| memory.protected = true)
         .wants("chat", on("b1"));
     assert_snapshot!(world.shown(), @r#"
-      ! hold     old                     no longer in orchestrator.yaml, and protected; it goes on running
+      ! hold     old                     no longer in orchestrator.yaml, and protected; it goes on running until `llama-orch unprotect old`
 
     Plan: nothing to do; 1 held.
     "#);
@@ -178,7 +178,7 @@ fn protected_ones_are_not_counted_as_removed() {
         .wants("a", on("b1"));
     assert_snapshot!(world.shown(), @r#"
       - remove   c                       no longer in orchestrator.yaml
-      ! hold     b                       no longer in orchestrator.yaml, and protected; it goes on running
+      ! hold     b                       no longer in orchestrator.yaml, and protected; it goes on running until `llama-orch unprotect b`
 
     Plan: 1 to remove; 1 held.
     "#);
