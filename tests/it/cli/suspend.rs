@@ -88,6 +88,10 @@ fn it_can_be_put_down_all_the_same_and_needs_no_manifest() {
     assert_snapshot!(sandbox.run(&["resume", "chat", "--no-apply"]), @r"
     exit code 0
     --- stderr
+    warning: `orchestrator.yaml` has 1 mistake
+      orchestrator.yaml:1:10: `version` wants a number from 1 to 4294967295, not `one`
+          1 | version: one
+            |          ^^^
           ok resume   chat                    the next pass does what was held back
     ");
     sandbox.edit("version: one", "version: 1");
