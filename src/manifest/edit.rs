@@ -1,6 +1,6 @@
 //! Edited texts from texts: what a person wants changed about instances, written where it lives.
 //!
-//! Pure. Comments, order and layout survive ([`change`]). A value is changed in the layer it comes
+//! Pure. Comments, order and layout survive (`change`). A value is changed in the layer it comes
 //! from: inline, or the instance's `config.json`; one that comes from `defaults`, or is written
 //! nowhere, is written for this instance alone. Reading and replacing the files is the shell's
 //! business.
