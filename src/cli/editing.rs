@@ -69,6 +69,8 @@ pub(super) struct Wish {
     pub(super) moved: BTreeSet<InstanceName>,
     /// Whether it goes back, in which case nothing is started in place of what fails.
     pub(super) goes_back: bool,
+    /// What can be done where carrying it out fails.
+    pub(super) way_out: Option<String>,
     /// In the record of each instance that is edited, once the files are written.
     pub(super) record: Option<RecordChange>,
 }
@@ -263,12 +265,16 @@ impl<'a> Editing<'a> {
             return Ok(0);
         }
         backend.forget_rollbacks(&resolved.desired, &observed)?;
-        let asked = args.why.asked(self.verb);
         // What was edited, and why, is told even where nothing followed from it.
         if !plan.has_changes() && !edits.is_empty() {
             history::append(&self.root, &self.note())?;
         }
-        apply::bring_about(&self.runtime, &backend, &plan, asked, &self.root, ui)
+        let asked = args.why.asked(self.verb);
+        let code = apply::bring_about(&self.runtime, &backend, &plan, asked, &self.root, ui)?;
+        if let (1, true, Some(way_out)) = (code, plan.has_changes(), &wish.way_out) {
+            ui.hint(way_out);
+        }
+        Ok(code)
     }
 
     /// The line of the history for an edit that nothing followed from.
@@ -285,12 +291,16 @@ impl<'a> Editing<'a> {
         resolved: &Resolved,
         plan: &Plan,
     ) -> bool {
+        let is_blocked = |name: &InstanceName| {
+            let mut blockers = plan.blockers().iter();
+            blockers.any(|blocker| blocker.subject.instance() == Some(name))
+        };
         let mut found = false;
         for name in names {
             let wanted = resolved.desired.instances.get(name);
             if let Some(WantedInstance::Unresolved(unresolved)) = wanted {
                 found = true;
-                if plan.blockers().is_empty() {
+                if !is_blocked(name) {
                     self.ui.error(format_args!("{name}: {}", unresolved.why));
                     if let Some(hint) = unresolved.why.hint() {
                         self.ui.hint(hint);

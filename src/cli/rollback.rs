@@ -90,13 +90,14 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
         return on_record(&editing, args, &resolved, rolled_back, ui);
     };
     let fingerprint = target.fingerprint();
-    let was = resolved.desired.instances.get(&args.name);
-    let was = match was {
-        Some(WantedInstance::Resolved(wanted)) => Some(wanted.launch.build.clone()),
-        Some(WantedInstance::Unresolved(_)) | None => None,
-    };
     let mut wish = Wish::to(vec![edit]);
     wish.goes_back = true;
+    if let Some(WantedInstance::Resolved(wanted)) = desired.instances.get(&args.name) {
+        let (name, was) = (&args.name, &wanted.launch.build);
+        wish.way_out = Some(format!(
+            "a rollback is not rolled back by itself; `llama-orch upgrade {name} --binary-version {was}` goes on with {was}"
+        ));
+    }
     // A person wants it: what stood against it is forgotten.
     wish.record = Some(Box::new(move |record, assignment| {
         record
@@ -104,14 +105,7 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
             .retain(|failed| failed.fingerprint != fingerprint);
         record.pardon(assignment);
     }));
-    let code = editing.run(&wish)?;
-    if let (1, Some(was)) = (code, was) {
-        ui.hint(format_args!(
-            "a rollback is not rolled back by itself; `llama-orch upgrade {} --binary-version {was}` goes on with {was}",
-            args.name
-        ));
-    }
-    Ok(code)
+    editing.run(&wish)
 }
 
 /// What runs, where that was proven and is not what the manifest wants: then the manifest is what goes

@@ -138,6 +138,16 @@ fn a_rollback_asks_and_a_no_leaves_nothing_on_record() {
             sandbox.state("chat").is_some_and(|state| state.proven)
         });
     }
+    let manifest = sandbox.read("orchestrator.yaml");
+    let Some(mut terminal) = Terminal::run(&sandbox, &["rollback", "chat"]) else {
+        return;
+    };
+    terminal.wait_for("[y/N]");
+    terminal.type_in("n\n");
+    let output = terminal.end();
+    output.assert_code(1).assert_says("nothing was changed");
+    assert!(!output.stdout.contains("by itself"), "{output}");
+    assert_eq!(sandbox.read("orchestrator.yaml"), manifest);
     for (keys, code) in [("n\n", 1), ("\u{3}", 130)] {
         let Some(mut terminal) = Terminal::run(&sandbox, &["rollback", "chat", "--local"]) else {
             return;
