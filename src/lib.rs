@@ -47,6 +47,8 @@
 //! | proven, fallback, rollback | stayed healthy long enough; what follows a failed gate; going back to it |
 //! | replace | stop and start as one gated step; people read `restart` |
 //! | adopt | a new supervisor takes over a server that is alive |
+//! | watch, snapshot | pass after pass, woken by what changes; everything there is to see at one moment |
+//! | notice | one event somebody is told about |
 //! | finding | something `doctor` says is wrong, with what to do about it |
 
 pub mod abilities;
@@ -74,3 +76,4 @@ pub mod registry;
 pub mod release;
 pub mod root;
 pub mod status;
+pub mod watch;

@@ -350,6 +350,8 @@ pub struct Watch {
     pub prune: bool,
     /// Time between two passes when nothing happens.
     pub resync: Duration,
+    /// Time before what failed is tried again with the same inputs.
+    pub retry_interval: Duration,
 }
 
 #[cfg(test)]

@@ -254,6 +254,8 @@ fn read_watch(fields: &mut Section<'_, '_, '_>) -> Watch {
     let second = Duration::from_secs(1);
     let resync = fields.get("resync", duration_of_at_least(second));
     let resync = resync.unwrap_or(Duration::from_mins(1));
+    let retry_interval = fields.get("retry_interval", duration_of_at_least(second));
+    let retry_interval = retry_interval.unwrap_or(Duration::from_mins(10));
     Watch {
         install,
         restart,
@@ -261,6 +263,7 @@ fn read_watch(fields: &mut Section<'_, '_, '_>) -> Watch {
         remove,
         prune,
         resync,
+        retry_interval,
     }
 }
 

@@ -45,9 +45,9 @@ struct Manifest {
     retention: Option<Retention>,
     /// Instances that are not removed even when they leave this file, until `unprotect` lifts it.
     protect: Option<Vec<Name>>,
-    /// What `llama-orch watch` may do by itself. Read and checked; nothing in this version acts on it yet.
+    /// What `llama-orch watch` may do by itself. What it may not is held, and `llama-orch apply` does it.
     watch: Option<Watch>,
-    /// Who is told about events. Read and checked; nothing in this version acts on it yet.
+    /// Whom `llama-orch watch` tells of what goes wrong, and of what is right again.
     notify: Option<Notify>,
     /// Where builds come from.
     source: Option<Source>,
@@ -139,17 +139,17 @@ struct Retention {
     prune: Option<bool>,
 }
 
-/// What `llama-orch watch` may do by itself. Read and checked; nothing in this version acts on it yet.
+/// What `llama-orch watch` may do by itself. What it may not is held, and `llama-orch apply` does it.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Watch {
     /// Install builds.
     #[schemars(extend("default" = true))]
     install: Option<bool>,
-    /// Restart instances.
+    /// Restart and stop instances whose settings, files or pin changed.
     #[schemars(extend("default" = true))]
     restart: Option<bool>,
-    /// Start what has ended.
+    /// Start what has ended by itself, take over what has lost its supervisor, replace damaged builds.
     #[schemars(extend("default" = true))]
     heal: Option<bool>,
     /// Remove instances that left this file.
@@ -161,12 +161,15 @@ struct Watch {
     /// Time between two passes when nothing happens; at least 1 s.
     #[schemars(extend("default" = "1m"))]
     resync: Option<Time>,
+    /// Time before an install or a start that failed is tried again with the same inputs; at least 1 s.
+    #[schemars(extend("default" = "10m"))]
+    retry_interval: Option<Time>,
 }
 
-/// Who is told about events. Read and checked; nothing in this version acts on it yet.
+/// Whom `llama-orch watch` tells of what goes wrong, and of what is right again.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Notify {
-    /// A program and its arguments; the event comes on its standard input.
+    /// A program and its arguments, run in the root; the notice comes on its standard input as JSON.
     command: Option<Vec<Text>>,
 }

@@ -11,7 +11,7 @@ use crate::instance::Change;
 pub const FORMAT_VERSION: u32 = 1;
 
 /// What `plan --json` prints.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PlanDocument {
     /// Version of this form.
     pub format_version: u32,
@@ -32,7 +32,7 @@ pub struct PlanDocument {
 }
 
 /// One step.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct StepDocument {
     /// Its number within the plan.
     pub id: usize,
@@ -51,7 +51,7 @@ pub struct StepDocument {
 }
 
 /// What something is about: an instance, or a build and its variant.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum SubjectDocument {
     /// An instance.
@@ -69,7 +69,7 @@ pub enum SubjectDocument {
 }
 
 /// One field that differs.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ChangeDocument {
     /// The field's path.
     pub field: String,
@@ -80,7 +80,7 @@ pub struct ChangeDocument {
 }
 
 /// An edge of the graph.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct AfterDocument {
     /// The earlier step.
     pub step: usize,
@@ -89,7 +89,7 @@ pub struct AfterDocument {
 }
 
 /// Something that is held.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct HoldDocument {
     /// What.
     pub subject: SubjectDocument,
@@ -104,7 +104,7 @@ pub struct HoldDocument {
 }
 
 /// Something that is blocked.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct BlockerDocument {
     /// What.
     pub subject: SubjectDocument,
@@ -117,7 +117,7 @@ pub struct BlockerDocument {
 }
 
 /// Something to know of what is to be started.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct WarningDocument {
     /// What it is about.
     pub subject: SubjectDocument,
@@ -128,7 +128,7 @@ pub struct WarningDocument {
 }
 
 /// A build nothing uses.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct UnusedDocument {
     /// Its id.
     pub binary_id: String,

@@ -158,7 +158,7 @@ instances: {}
     (
         "watch",
         "\
-watch: { restart: false, resync: 10m }
+watch: { restart: false, resync: 10m, retry_interval: 1h }
 instances: {}
 ",
     ),
