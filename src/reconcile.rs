@@ -161,7 +161,17 @@ impl Loaded {
 
     /// Resolves what was written, asking the source what has to be asked.
     pub async fn resolve(&self, source: &AnySource, terms: Terms) -> (Resolved, Answers) {
-        let mut answers = Answers::new(Uuid::new_v4());
+        let answers = Answers::new(Uuid::new_v4());
+        self.resolve_knowing(source, terms, answers).await
+    }
+
+    /// The same, and nothing is asked that was answered before, be it by a failure.
+    pub async fn resolve_knowing(
+        &self,
+        source: &AnySource,
+        terms: Terms,
+        mut answers: Answers,
+    ) -> (Resolved, Answers) {
         let installed = installed(&self.root, &self.registry);
         let salt = self.machine.salt();
         let resolved = self.asking(source, &mut answers, terms, |answers, terms| {
@@ -241,22 +251,26 @@ impl Parts {
     /// Reads each of them; writes nothing.
     pub(crate) fn read(root: &Root) -> Self {
         let manifest = || Ok(Manifest::parse(&read_texts(root)?)?);
-        Self::beside(root, manifest())
+        Self::beside(root, manifest(), durable::read_text(&root.lock()))
     }
 
-    /// Reads all but the manifest.
-    fn beside(root: &Root, manifest: Result<Manifest, LoadError>) -> Self {
-        let mut lock_text = None;
-        let mut lock = || -> Result<Lock, LoadError> {
-            lock_text = durable::read_text(&root.lock())?;
-            match &lock_text {
-                Some(text) => Ok(Lock::parse(root::LOCK, text)?),
-                None => Ok(Lock::default()),
+    /// Reads all but the manifest and the lock, whose text is given.
+    fn beside(
+        root: &Root,
+        manifest: Result<Manifest, LoadError>,
+        lock: Result<Option<String>, FileError>,
+    ) -> Self {
+        let (lock, lock_text) = match lock {
+            Ok(Some(text)) => {
+                let lock = Lock::parse(root::LOCK, &text).map_err(LoadError::from);
+                (lock, Some(text))
             }
+            Ok(None) => (Ok(Lock::default()), None),
+            Err(error) => (Err(error.into()), None),
         };
         Self {
             manifest,
-            lock: lock(),
+            lock,
             lock_text,
             registry: install::listed(&root.bins()),
             machine: Machine::load(root),

@@ -222,6 +222,21 @@ impl Root {
         self.state().join("machine.json")
     }
 
+    /// `.llama-orch/watch.lock`: held by the watch that keeps this root.
+    pub fn watch_lock(&self) -> Utf8PathBuf {
+        self.state().join("watch.lock")
+    }
+
+    /// `.llama-orch/watch.json`: what that watch is at.
+    pub fn watch_state(&self) -> Utf8PathBuf {
+        self.state().join("watch.json")
+    }
+
+    /// `.llama-orch/last-good/`: the files that watch last went by.
+    pub fn last_good(&self) -> Utf8PathBuf {
+        self.state().join("last-good")
+    }
+
     /// Creates `.llama-orch/`, closed to others and ignored by git.
     pub fn create_state(&self) -> Result<(), FileError> {
         let state = self.state();

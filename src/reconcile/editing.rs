@@ -34,8 +34,20 @@ impl Loaded {
     /// # Errors
     /// The texts have mistakes, or something else of the root cannot be read.
     pub fn of(root: &Root, texts: &Texts) -> Result<Self, LoadError> {
+        Self::of_inputs(root, texts, durable::read_text(&root.lock()))
+    }
+
+    /// The root with these texts and this lock in place of those that lie there.
+    ///
+    /// # Errors
+    /// The texts have mistakes, or something else of the root cannot be read.
+    pub fn of_inputs(
+        root: &Root,
+        texts: &Texts,
+        lock: Result<Option<String>, FileError>,
+    ) -> Result<Self, LoadError> {
         let manifest = Manifest::parse(texts).map_err(LoadError::from);
-        Parts::beside(root, manifest).whole(root)
+        Parts::beside(root, manifest, lock).whole(root)
     }
 
     /// The same root as if its files said something else.
