@@ -141,3 +141,6 @@ impl Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

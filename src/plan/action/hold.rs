@@ -152,7 +152,7 @@ impl Switch {
     const fn does(self) -> &'static str {
         match self {
             Self::Install => "fetches it",
-            Self::Restart => "restarts it",
+            Self::Restart => "restarts or stops it",
             Self::Heal => "mends it",
         }
     }
