@@ -232,6 +232,11 @@ impl Root {
         self.state().join("watch.json")
     }
 
+    /// `.llama-orch/brake.json`: what a person has told watch to hold still.
+    pub fn brake(&self) -> Utf8PathBuf {
+        self.state().join("brake.json")
+    }
+
     /// `.llama-orch/last-good/`: the files that watch last went by.
     pub fn last_good(&self) -> Utf8PathBuf {
         self.state().join("last-good")
