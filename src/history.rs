@@ -1,4 +1,4 @@
-//! `history.jsonl`: one line for each pass that carried something out.
+//! `history.jsonl`: one line for each pass that carried something out, and for what watch told people.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::apply::{Outcome, Report};
 use crate::durable::{self, FileError};
 use crate::plan::action::Step;
 use crate::root::Root;
+use crate::watch::notice::Notice;
 
 /// The number in `schema` that this version writes.
 pub const SCHEMA: u32 = 1;
@@ -35,6 +36,9 @@ pub struct Entry {
     pub interrupted: bool,
     /// What was done, in the order it ended.
     pub steps: Vec<StepEntry>,
+    /// Whom it concerned was told this, where watch had something to tell; such an entry is no pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
 }
 
 /// What asks for a pass.
@@ -117,6 +121,15 @@ impl Entry {
             succeeded: report.succeeded(),
             interrupted: false,
             steps: steps.collect(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// What watch told people, beside any pass.
+    pub fn noticed(at: Timestamp, notices: Vec<Notice>) -> Self {
+        Self {
+            notices,
+            ..Self::of("watch".into(), at, Duration::ZERO, &Report::default())
         }
     }
 

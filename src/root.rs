@@ -242,6 +242,11 @@ impl Root {
         self.state().join("last-good")
     }
 
+    /// `.llama-orch/told.json`: what people were told of this root.
+    pub fn told(&self) -> Utf8PathBuf {
+        self.state().join("told.json")
+    }
+
     /// Creates `.llama-orch/`, closed to others and ignored by git.
     pub fn create_state(&self) -> Result<(), FileError> {
         let state = self.state();

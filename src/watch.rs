@@ -6,4 +6,7 @@
 //! tell of it is decided here, in values. The terminal's, git's and the service manager's part lie below.
 
 pub mod inputs;
+pub mod notice;
+pub mod notify;
 pub mod snapshot;
+pub mod told;

@@ -8,7 +8,9 @@ use llama_orch::manifest::show::document::{self, ShownInstances};
 use llama_orch::manifest::show::show;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
-use llama_orch::{binaries, describe, doctor, health, history, migrate, plan, reconcile, status};
+use llama_orch::{
+    binaries, describe, doctor, health, history, migrate, plan, reconcile, status, watch,
+};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -75,6 +77,8 @@ pub(crate) enum SchemaOf {
     Health,
     /// A line of history --json
     History,
+    /// What notify.command gets on its standard input
+    Notice,
     /// config show --json
     ConfigShow,
     /// update --json
@@ -141,6 +145,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::Describe => describe::schema(),
                 SchemaOf::Health => health::schema(),
                 SchemaOf::History => history::schema(),
+                SchemaOf::Notice => watch::notice::schema(),
                 SchemaOf::ConfigShow => document::schema(),
                 SchemaOf::Update => reconcile::update::schema(),
                 SchemaOf::Doctor => doctor::schema(),

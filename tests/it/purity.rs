@@ -44,6 +44,8 @@ const CORE: &[&str] = &[
     "instance/record.rs",
     "instance/state.rs",
     "instance/backoff.rs",
+    "watch/notice.rs",
+    "watch/notice",
 ];
 
 /// What the core may not name, and what that would let it do.
