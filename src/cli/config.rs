@@ -8,7 +8,9 @@ use llama_orch::manifest::show::document::{self, ShownInstances};
 use llama_orch::manifest::show::show;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
-use llama_orch::{binaries, describe, doctor, health, history, migrate, plan, reconcile, status};
+use llama_orch::{
+    binaries, describe, doctor, health, history, migrate, plan, reconcile, status, watch,
+};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -69,6 +71,8 @@ pub(crate) enum SchemaOf {
     Plan,
     /// status --json
     Status,
+    /// /status.json of watch --listen
+    Snapshot,
     /// describe --json
     Describe,
     /// health --json
@@ -138,6 +142,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::Manifest => manifest::schema::schema(),
                 SchemaOf::Plan => plan::json::schema(),
                 SchemaOf::Status => status::schema(),
+                SchemaOf::Snapshot => watch::snapshot::schema(),
                 SchemaOf::Describe => describe::schema(),
                 SchemaOf::Health => health::schema(),
                 SchemaOf::History => history::schema(),
