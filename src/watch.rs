@@ -8,5 +8,6 @@
 pub mod inputs;
 pub mod notice;
 pub mod notify;
+pub mod page;
 pub mod snapshot;
 pub mod told;

@@ -71,6 +71,8 @@ pub(crate) enum SchemaOf {
     Plan,
     /// status --json
     Status,
+    /// /status.json of watch --listen
+    Snapshot,
     /// describe --json
     Describe,
     /// health --json
@@ -142,6 +144,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::Manifest => manifest::schema::schema(),
                 SchemaOf::Plan => plan::json::schema(),
                 SchemaOf::Status => status::schema(),
+                SchemaOf::Snapshot => watch::snapshot::schema(),
                 SchemaOf::Describe => describe::schema(),
                 SchemaOf::Health => health::schema(),
                 SchemaOf::History => history::schema(),
