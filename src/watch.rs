@@ -5,9 +5,11 @@
 //! is to be done is decided by [`mod@crate::plan`]; when a pass is due, what it may do by itself and whom to
 //! tell of it is decided here, in values. The terminal's, git's and the service manager's part lie below.
 
+pub mod attempts;
 pub mod inputs;
 pub mod notice;
 pub mod notify;
 pub mod page;
+pub mod schedule;
 pub mod snapshot;
 pub mod told;

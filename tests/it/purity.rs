@@ -46,6 +46,8 @@ const CORE: &[&str] = &[
     "instance/backoff.rs",
     "watch/notice.rs",
     "watch/notice",
+    "watch/attempts.rs",
+    "watch/schedule.rs",
 ];
 
 /// What the core may not name, and what that would let it do.
