@@ -5,5 +5,8 @@
 //! is to be done is decided by [`mod@crate::plan`]; when a pass is due, what it may do by itself and whom to
 //! tell of it is decided here, in values. The terminal's, git's and the service manager's part lie below.
 
+pub mod alive;
+pub mod brake;
+pub mod git;
 pub mod inputs;
 pub mod snapshot;

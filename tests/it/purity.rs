@@ -44,6 +44,9 @@ const CORE: &[&str] = &[
     "instance/record.rs",
     "instance/state.rs",
     "instance/backoff.rs",
+    "watch/git/hold.rs",
+    "watch/git/judge.rs",
+    "watch/git/words.rs",
 ];
 
 /// What the core may not name, and what that would let it do.
