@@ -6,6 +6,9 @@
 //! tell of it is decided here, in values. The terminal's, git's and the service manager's part lie below.
 
 pub mod attempts;
+pub mod alive;
+pub mod brake;
+pub mod git;
 pub mod inputs;
 pub mod notice;
 pub mod notify;

@@ -48,6 +48,9 @@ const CORE: &[&str] = &[
     "watch/notice",
     "watch/attempts.rs",
     "watch/schedule.rs",
+    "watch/git/hold.rs",
+    "watch/git/judge.rs",
+    "watch/git/words.rs",
 ];
 
 /// What the core may not name, and what that would let it do.
