@@ -217,6 +217,16 @@ impl Root {
         self.state().join("history.jsonl")
     }
 
+    /// `.llama-orch/history.1.jsonl` and so on: what it was turned over to, the newest first.
+    pub fn history_before(&self, number: u32) -> Utf8PathBuf {
+        self.state().join(format!("history.{number}.jsonl"))
+    }
+
+    /// `.llama-orch/history.lock`: held while a line is appended.
+    pub fn history_lock(&self) -> Utf8PathBuf {
+        self.state().join("history.lock")
+    }
+
     /// `.llama-orch/machine.json`: what is true of this machine alone.
     pub fn machine(&self) -> Utf8PathBuf {
         self.state().join("machine.json")

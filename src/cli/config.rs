@@ -79,6 +79,8 @@ pub(crate) enum SchemaOf {
     Health,
     /// A line of history --json
     History,
+    /// A line of events --json
+    Events,
     /// What notify.command gets on its standard input
     Notice,
     /// config show --json
@@ -148,6 +150,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::Describe => describe::schema(),
                 SchemaOf::Health => health::schema(),
                 SchemaOf::History => history::schema(),
+                SchemaOf::Events => history::event_schema(),
                 SchemaOf::Notice => watch::notice::schema(),
                 SchemaOf::ConfigShow => document::schema(),
                 SchemaOf::Update => reconcile::update::schema(),
