@@ -5,7 +5,10 @@
 //! network file systems and containers have none. Which content is new, and what follows from it, is the
 //! loop's.
 
-#![expect(clippy::disallowed_methods, reason = "looks at files and asks the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "looks at files and asks the clock"
+)]
 
 #[cfg_attr(unix, path = "senses/unix.rs")]
 #[cfg_attr(windows, path = "senses/windows.rs")]
@@ -155,8 +158,12 @@ impl Senses {
 fn listen(heard: Arc<Notify>) -> Option<RecommendedWatcher> {
     let is_ours = |path: &std::path::Path| {
         let name = path.file_name().and_then(|name| name.to_str());
-        matches!(name, Some(root::MANIFEST | root::LOCK | "instances" | "config.json"))
-            || path.parent().is_some_and(|folder| folder.ends_with("instances"))
+        matches!(
+            name,
+            Some(root::MANIFEST | root::LOCK | "instances" | "config.json")
+        ) || path
+            .parent()
+            .is_some_and(|folder| folder.ends_with("instances"))
     };
     notify::recommended_watcher(move |event: notify::Result<Event>| {
         let counts = match &event {
