@@ -16,6 +16,7 @@ mod doctor;
 mod down;
 mod editing;
 mod enable;
+mod events;
 mod health;
 #[cfg(test)]
 mod help;
@@ -46,6 +47,7 @@ mod up;
 mod update;
 mod upgrade;
 mod variants;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -118,6 +120,7 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Make it so: install, start, restart, roll back
     Apply(apply::ApplyArgs),
+    Watch(watch::WatchArgs),
     #[command(visible_alias = "ps")]
     Status(status::StatusArgs),
     Describe(describe::DescribeArgs),
@@ -140,6 +143,7 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Show what past passes did
     History(history::HistoryArgs),
+    Events(events::EventsArgs),
     /// Look for what is wrong here, and say what to do about it
     Doctor(doctor::DoctorArgs),
     /// Show, install and remove builds of llama.cpp
@@ -266,6 +270,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match &cli.command {
         Command::Plan(args) => plan::run(&cli.global, args, &ui),
         Command::Apply(args) => apply::run(&cli.global, args, &ui),
+        Command::Watch(args) => watch::run(&cli.global, args, &ui),
         Command::Status(args) => status::run(&cli.global, args, &ui),
         Command::Describe(args) => describe::run(&cli.global, args, &ui),
         Command::Health(args) => health::run(&cli.global, args, &ui),
@@ -286,6 +291,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Remove(args) => remove::run(&cli.global, args, &ui),
         Command::Logs(args) => logs::run(&cli.global, args, &ui),
         Command::History(args) => history::run(&cli.global, args, &ui),
+        Command::Events(args) => events::run(&cli.global, args, &ui),
         Command::Doctor(args) => doctor::run(&cli.global, args, &ui),
         Command::Binary(command) => binary::run(&cli.global, command, &ui),
         Command::Config(command) => config::run(&cli.global, command, &ui),

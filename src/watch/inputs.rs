@@ -40,6 +40,11 @@ impl Inputs {
         })
     }
 
+    /// The same with another lock.
+    pub fn set_lock(&mut self, text: String) {
+        self.lock = Some(text);
+    }
+
     /// What tells them from others.
     pub fn digest(&self) -> Digest {
         let texts = std::iter::once(&self.texts.manifest).chain(self.texts.configs.values());

@@ -19,6 +19,7 @@ mod edits;
 mod fetch;
 mod fit;
 mod forged;
+mod git;
 mod health;
 mod history;
 mod logs;

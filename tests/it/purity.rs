@@ -44,8 +44,13 @@ const CORE: &[&str] = &[
     "instance/record.rs",
     "instance/state.rs",
     "instance/backoff.rs",
+    "watch/notice.rs",
+    "watch/notice",
     "watch/attempts.rs",
     "watch/schedule.rs",
+    "watch/git/hold.rs",
+    "watch/git/judge.rs",
+    "watch/git/words.rs",
 ];
 
 /// What the core may not name, and what that would let it do.

@@ -3,6 +3,7 @@
 pub(crate) mod archives;
 pub(crate) mod filters;
 pub(crate) mod release_server;
+pub(crate) mod repositories;
 pub(crate) mod sandbox;
 pub(crate) mod simulation;
 pub(crate) mod tree;
