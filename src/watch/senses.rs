@@ -144,9 +144,9 @@ impl Senses {
         self.followed.retain(|folder| wanted.contains(folder));
         for folder in wanted {
             if folder.is_dir() && !self.followed.contains(&folder) {
-                let watched = watcher.watch(folder.as_std_path(), RecursiveMode::NonRecursive);
+                let heard = watcher.watch(folder.as_std_path(), RecursiveMode::NonRecursive);
                 // Too many folders for the system: the look of every second is left.
-                if watched.is_ok() {
+                if heard.is_ok() {
                     self.followed.insert(folder);
                 }
             }

@@ -23,6 +23,9 @@ use crate::watch::snapshot::{Halted, PassResult, PassState};
 
 /// How long the pass lock is waited for before the pass is put off.
 const LOCK_PATIENCE: Duration = Duration::from_millis(50);
+/// The least time to a pass that is made for a hold.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// What came of carrying out.
 enum Carried {
     /// All of it was tried.
@@ -316,8 +319,7 @@ impl Keeper<'_> {
     async fn is_newer(&mut self) -> bool {
         let before = self.good.as_ref().map(|good| good.inputs.digest());
         let now = self.take_inputs().await.map(|good| good.inputs.digest());
-        let is_newer = before != now;
-        is_newer
+        before != now
     }
 
     async fn refused(&mut self, mut course: Course, error: &LoadError) -> Option<End> {
@@ -459,16 +461,16 @@ fn words(error: &LoadError) -> String {
 fn tried(outcome: &Outcome) -> Option<Option<String>> {
     match outcome {
         Outcome::Done { .. } => Some(None),
-        // A gate that failed is on record.
         Outcome::Failed(
-            ActionError::Stale(_)
-            | ActionError::PutDown(_)
-            | ActionError::Suspended(_)
-            | ActionError::GateFailed { .. },
+            ActionError::Stale(_) | ActionError::PutDown(_) | ActionError::Suspended(_),
         )
         | Outcome::Skipped { .. }
         | Outcome::GivenUp(_) => None,
-        Outcome::Failed(error @ ActionError::Failed { .. }) => Some(Some(history::chain(error))),
+        // A gate that failed for good is on record and planned no more; one that failed for a cause that may pass
+        // would be tried without end, each time at the cost of what runs in its stead.
+        Outcome::Failed(error @ (ActionError::Failed { .. } | ActionError::GateFailed { .. })) => {
+            Some(Some(history::chain(error)))
+        }
     }
 }
 
