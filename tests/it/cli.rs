@@ -16,6 +16,7 @@ mod doctor;
 mod down;
 mod drain;
 mod edits;
+mod events;
 mod fetch;
 mod fit;
 mod forged;

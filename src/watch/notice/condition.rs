@@ -118,7 +118,10 @@ fn of_manifest(snapshot: &Snapshot) -> Option<Condition> {
         subject: MANIFEST.to_owned(),
         kind: NoticeKind::ManifestBad,
         code: "manifest_bad".to_owned(),
-        text: format!("manifest: {}{going_by}", first.unwrap_or_default().trim()),
+        text: format!(
+            "manifest bad: {}{going_by}",
+            first.unwrap_or_default().trim()
+        ),
         details: Some(message.to_owned()),
     })
 }

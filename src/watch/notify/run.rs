@@ -121,7 +121,7 @@ async fn end_all(child: &mut Child, group: &mut os::Group, ending: Duration) {
 }
 
 /// Where a program lies: a name is looked for in `PATH`, anything else begins at the root.
-fn located(root: &Utf8Path, program: &str) -> Utf8PathBuf {
+pub(super) fn located(root: &Utf8Path, program: &str) -> Utf8PathBuf {
     let is_name = !program.contains(['/', std::path::MAIN_SEPARATOR]);
     if is_name {
         program.into()
