@@ -50,3 +50,4 @@ mod update;
 mod upgraded;
 mod version;
 mod watch;
+mod watch_git;

@@ -16,7 +16,11 @@ pub(crate) struct Watching {
 impl Watching {
     /// Starts it with these options, and without a page unless they ask for one.
     pub(crate) fn start(sandbox: &Sandbox, options: &[&str]) -> Self {
-        let said = sandbox.root.parent().expect("it has one").join("watch.said");
+        let said = sandbox
+            .root
+            .parent()
+            .expect("it has one")
+            .join("watch.said");
         let file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
