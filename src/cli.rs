@@ -16,6 +16,7 @@ mod doctor;
 mod down;
 mod editing;
 mod enable;
+mod followed;
 mod health;
 #[cfg(test)]
 mod help;
@@ -46,6 +47,7 @@ mod up;
 mod update;
 mod upgrade;
 mod variants;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -118,6 +120,7 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Make it so: install, start, restart, roll back
     Apply(apply::ApplyArgs),
+    Watch(watch::WatchArgs),
     #[command(visible_alias = "ps")]
     Status(status::StatusArgs),
     Describe(describe::DescribeArgs),
@@ -213,9 +216,10 @@ struct TermsArgs {
 }
 
 impl TermsArgs {
-    const fn terms(&self, global: &Global) -> Terms {
+    /// For a root; where its files are git's, the lock is as well.
+    fn terms(&self, global: &Global, root: &Root) -> Terms {
         Terms {
-            locked: self.locked,
+            locked: self.locked || followed::is_followed(root),
             offline: global.offline,
             allow_empty: self.allow_empty,
             prune: self.prune,
@@ -266,6 +270,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match &cli.command {
         Command::Plan(args) => plan::run(&cli.global, args, &ui),
         Command::Apply(args) => apply::run(&cli.global, args, &ui),
+        Command::Watch(args) => watch::run(&cli.global, args, &ui),
         Command::Status(args) => status::run(&cli.global, args, &ui),
         Command::Describe(args) => describe::run(&cli.global, args, &ui),
         Command::Health(args) => health::run(&cli.global, args, &ui),

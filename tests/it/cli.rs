@@ -48,3 +48,4 @@ mod up;
 mod update;
 mod upgraded;
 mod version;
+mod watch_halted;

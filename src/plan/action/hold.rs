@@ -255,7 +255,7 @@ impl Hold {
                 format!("needs a step of `{other}`, which is left out here")
             }
             HoldReason::Locked(what) => format!(
-                "`orchestrator.lock` does not cover {what}; `llama-orch apply` without `--locked` extends it"
+                "`orchestrator.lock` does not cover {what}; `llama-orch update` extends it: in a clone, commit and push that"
             ),
             HoldReason::Unresponsive => {
                 format!("lives and does not answer; see `llama-orch logs {name}`")
