@@ -17,6 +17,7 @@ mod down;
 mod editing;
 mod enable;
 mod events;
+mod followed;
 mod health;
 #[cfg(test)]
 mod help;
@@ -218,9 +219,10 @@ struct TermsArgs {
 }
 
 impl TermsArgs {
-    const fn terms(&self, global: &Global) -> Terms {
+    /// For a root; where its files are git's, the lock is as well.
+    fn terms(&self, global: &Global, root: &Root) -> Terms {
         Terms {
-            locked: self.locked,
+            locked: self.locked || followed::is_followed(root),
             offline: global.offline,
             allow_empty: self.allow_empty,
             prune: self.prune,

@@ -349,7 +349,7 @@ impl Unanswered {
             }),
             Self::Contradiction(_) => None,
             Self::NotLocked(_) => Some(
-                "run `llama-orch apply` without `--locked` once and commit `orchestrator.lock`"
+                "`llama-orch update` extends `orchestrator.lock`; where that is kept in git, run it in a clone of your own, commit and push"
                     .to_owned(),
             ),
         }

@@ -101,6 +101,22 @@ impl LockError {
 }
 
 impl Lock {
+    /// Whether another one has pins or archives that are not in this.
+    pub fn lacks(&self, other: &Self) -> bool {
+        let has_asset = |(tag, assets): (&Tag, &BTreeMap<String, LockedAsset>)| {
+            let mine = self.assets.get(tag);
+            assets
+                .keys()
+                .all(|name| mine.is_some_and(|mine| mine.contains_key(name)))
+        };
+        !(other.pins.keys().all(|name| self.pins.contains_key(name))
+            && other
+                .archives
+                .keys()
+                .all(|url| self.archives.contains_key(url))
+            && other.assets.iter().all(has_asset))
+    }
+
     /// Reads a lock; `name` is what it is called in messages.
     ///
     /// # Errors

@@ -47,22 +47,18 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
     let pass_lock = args.lock.take(&root, "apply")?;
     Local::bare(&root).tidy()?;
     let runtime = runtime()?;
+    let terms = args.terms.terms(global, &root);
     loop {
         let loaded = global.load(&root, ui)?;
-        let backend = Local::new(&loaded, args.terms.terms(global));
+        let backend = Local::new(&loaded, terms);
         backend.settle()?;
-        let source = loaded.source(args.terms.terms(global));
+        let source = loaded.source(terms);
         let Pass {
             resolved,
             observed,
             plan,
             unreachable,
-        } = runtime.block_on(reconcile::pass(
-            &loaded,
-            &source,
-            &backend,
-            args.terms.terms(global),
-        ));
+        } = runtime.block_on(reconcile::pass(&loaded, &source, &backend, terms));
         let plan = if args.yes || ui.can_ask() {
             plan
         } else {

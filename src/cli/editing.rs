@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
-use super::{Global, LockArgs, ReasonArgs, Runtime, apply, plan, runtime, text};
+use super::{Global, LockArgs, ReasonArgs, Runtime, apply, followed, plan, runtime, text};
 
 /// What goes for every verb that edits.
 #[derive(Debug, Args)]
@@ -115,6 +115,8 @@ pub(super) struct Editing<'a> {
     pub(super) runtime: Runtime,
     texts: Texts,
     is_new: bool,
+    /// Whether a watch keeps the files as git has them.
+    pub(super) is_followed: bool,
     _lock: Option<PassLock>,
 }
 
@@ -157,6 +159,7 @@ impl<'a> Editing<'a> {
             ui.remark(format_args!("root: {}", root.path()));
         }
         Ok(Self {
+            is_followed: followed::is_followed(&root),
             global,
             args,
             verb,
@@ -177,7 +180,7 @@ impl<'a> Editing<'a> {
 
     pub(super) const fn terms(&self) -> Terms {
         Terms {
-            locked: false,
+            locked: self.is_followed && !self.args.dry_run,
             offline: self.global.offline,
             // Who takes the last one out says so by name.
             allow_empty: true,
@@ -199,6 +202,9 @@ impl<'a> Editing<'a> {
     /// Shows, asks, writes and applies.
     pub(super) fn run(self, wish: &Wish) -> Result<u8, Failure> {
         let Self { ui, args, .. } = self;
+        if !args.dry_run {
+            followed::refuse(&self.root, self.verb)?;
+        }
         let names = wish.names();
         let texts = edit::edit(&self.texts, &wish.edits)?;
         let edits = editing::edits(&self.texts, &texts, self.is_new);

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
-use super::{Global, LockArgs, Selection, apply, noted, plan, runtime, text};
+use super::{Global, LockArgs, Selection, apply, followed, noted, plan, runtime, text};
 
 /// What is asked, and of whom.
 pub(super) struct Wish<'a> {
@@ -84,7 +84,7 @@ pub(super) fn run(global: &Global, wish: &Wish<'_>, ui: &Ui) -> Result<u8, Failu
     Local::bare(&root).tidy()?;
     let loaded = global.load(&root, ui)?;
     let terms = Terms {
-        locked: wish.locked,
+        locked: wish.locked || followed::is_followed(&root),
         offline: global.offline,
         attended: true,
         ..Terms::default()

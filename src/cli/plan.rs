@@ -38,14 +38,10 @@ Examples:
 pub(crate) fn run(global: &Global, args: &PlanArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.find_root()?;
     let loaded = global.load(&root, ui)?;
-    let backend = Local::new(&loaded, args.terms.terms(global));
-    let source = loaded.source(args.terms.terms(global));
-    let pass = runtime()?.block_on(reconcile::pass(
-        &loaded,
-        &source,
-        &backend,
-        args.terms.terms(global),
-    ));
+    let terms = args.terms.terms(global, &root);
+    let backend = Local::new(&loaded, terms);
+    let source = loaded.source(terms);
+    let pass = runtime()?.block_on(reconcile::pass(&loaded, &source, &backend, terms));
     let Pass {
         resolved,
         observed,

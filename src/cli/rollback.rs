@@ -26,8 +26,8 @@ use super::{Global, among, apply, plan, text};
 /// Go back to the launch that was proven before, and stay there
 ///
 /// Where it differs from what is written by its build alone, the pin is written back to that. Else, for
-/// the canary, and with `--local`, the files stay as they are and it is put on record on this machine: it counts until
-/// the manifest wants something else of the instance, or `retry` lifts it.
+/// the canary, where `watch --git` keeps the files, and with `--local`, these stay as they are and it is put on
+/// record on this machine: it counts until the manifest wants something else of the instance, or `retry` lifts it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RollbackArgs {
@@ -63,7 +63,12 @@ pub(crate) fn run(global: &Global, args: &RollbackArgs, ui: &Ui) -> Result<u8, F
     let (resolved, _) = editing.runtime.block_on(resolved);
     let desired = &resolved.desired;
     let seen = editing.runtime.block_on(backend.observe(desired));
-    if args.local {
+    if editing.is_followed && !args.local {
+        ui.remark(
+            "the files are as git has them, and stay so: the rollback is put on record on this machine",
+        );
+    }
+    if args.local || editing.is_followed {
         let rolled_back = choose(args, desired, &seen, None)?;
         return on_record(&editing, args, &resolved, rolled_back, ui);
     }

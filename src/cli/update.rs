@@ -11,18 +11,18 @@ use llama_orch::reconcile::{self, Loaded, PassLock};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
-use super::{Global, LockArgs, Narrowing, clock, runtime};
+use super::{Global, LockArgs, Narrowing, clock, followed, runtime};
 
 /// Move floating pins in orchestrator.lock to the builds they lead to by now
 ///
-/// Only `stable` and `nightly` float, and only this verb moves them. It changes no server: `plan` shows
-/// what follows. Commit orchestrator.lock to have every machine follow.
+/// Only `stable` and `nightly` float, and only this verb moves them. What the lock does not cover yet is
+/// added to it. It changes no server: `plan` shows what follows. Commit orchestrator.lock to have every machine follow.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UpdateArgs {
     #[command(flatten)]
     instances: Narrowing,
-    /// Write nothing; exit with 2 where something would move
+    /// Write nothing; exit with 2 where something would be written
     #[arg(long)]
     check: bool,
     /// Choose anew what `variant: auto` stands for on this machine
@@ -47,6 +47,9 @@ pub(crate) fn run(global: &Global, args: &UpdateArgs, ui: &Ui) -> Result<u8, Fai
     } else {
         global.writable_root()?
     };
+    if !args.check {
+        followed::refuse(&root, "update")?;
+    }
     let pass_lock: Option<PassLock> = (!args.check)
         .then(|| args.lock.take(&root, "update"))
         .transpose()?;
@@ -64,7 +67,7 @@ pub(crate) fn run(global: &Global, args: &UpdateArgs, ui: &Ui) -> Result<u8, Fai
     } else {
         show(&update, ui);
     }
-    let moves = update.pins.iter().any(FloatingPin::moves);
+    let moves = update.pins.iter().any(FloatingPin::moves) || loaded.lock.lacks(&resolved.lock);
     if !args.check && moves {
         loaded.remember(&resolved)?;
         ui.remark("orchestrator.lock is written; see `llama-orch plan`.");

@@ -1,11 +1,16 @@
 //! `watch`: keeps a root in the state its files say, and tells what it does as it happens.
 
+mod halting;
+mod pin;
+mod resume;
+mod suspend;
+
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use clap::Args;
+use clap::{Args, Subcommand};
 use llama_orch::apply::{Events, Outcome, Report};
 use llama_orch::manifest::duration_of;
 use llama_orch::plan::Plan;
@@ -17,15 +22,17 @@ use llama_orch::watch::snapshot::PassResult;
 use super::diagnostic::{Failure, Kind};
 use super::progress::Live;
 use super::ui::Ui;
-use super::{Global, apply, runtime, text};
+use super::{Global, ReasonArgs, apply, runtime, text};
 
 /// Keep it so: make a pass whenever something changes
 ///
 /// Files, states, git, holds that are over and, for want of those, the time lead to one ordinary pass each. What it
 /// may do by itself stands under `watch` in orchestrator.yaml. Ending it, in whatever way, touches no server.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub(crate) struct WatchArgs {
+    #[command(subcommand)]
+    command: Option<WatchCommand>,
     /// Make one pass, and those that follow from it, and end
     #[arg(long)]
     once: bool,
@@ -33,6 +40,14 @@ pub(crate) struct WatchArgs {
     follow: FollowArgs,
     #[command(flatten)]
     page: PageArgs,
+}
+
+/// What can be asked of watch, whether it runs or not.
+#[derive(Debug, Subcommand)]
+enum WatchCommand {
+    Suspend(suspend::SuspendArgs),
+    Resume(resume::ResumeArgs),
+    Pin(pin::PinArgs),
 }
 
 /// Which clone is followed, and how.
@@ -70,7 +85,8 @@ const EXAMPLES: &str = "\
 Examples:
   llama-orch watch
   llama-orch watch --git --verify-commits    # on a server; see `service install`
-  llama-orch watch --once --no-page          # from a timer
+  llama-orch watch --once                    # from a timer
+  llama-orch watch suspend --reason 'a demo until five'
 
 Exit codes:
   0    ended as asked (SIGTERM); with `--once`: converged
@@ -110,6 +126,15 @@ impl WatchArgs {
 }
 
 pub(crate) fn run(global: &Global, args: &WatchArgs, ui: &Ui) -> Result<u8, Failure> {
+    match &args.command {
+        Some(WatchCommand::Suspend(args)) => suspend::run(global, args, ui),
+        Some(WatchCommand::Resume(args)) => resume::run(global, args, ui),
+        Some(WatchCommand::Pin(args)) => pin::run(global, args, ui),
+        None => keep(global, args, ui),
+    }
+}
+
+fn keep(global: &Global, args: &WatchArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;
     let speaker = Speaker {
         ui,

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::snapshot::WatchState;
+use super::brake::Brake;
+use super::snapshot::{GitState, WatchState};
 use crate::durable::{self, FileError};
 use crate::root::Root;
 
@@ -57,6 +58,13 @@ pub fn living(root: &Root) -> Option<WatchState> {
     }
     let file = WatchFile::read(root).ok().flatten();
     file.map(|file| file.state)
+}
+
+/// The clone that a watch keeps the files of this root by. `None` where nobody does, or a person suspended it.
+pub fn following(root: &Root) -> Option<GitState> {
+    let git = living(root)?.git?;
+    let is_suspended = Brake::read(root).is_ok_and(|brake| brake.suspended.is_some());
+    (!is_suspended).then_some(git)
 }
 
 /// Whether a watch keeps this root.

@@ -8,6 +8,8 @@ mod clone;
 mod error;
 pub mod hold;
 pub mod judge;
+mod kept;
+mod pinnable;
 mod program;
 mod words;
 
@@ -23,6 +25,8 @@ use clone::{Clone as Repository, Head, Tracking};
 pub use error::GitError;
 use hold::{Hold, Place};
 use judge::{Ancestry, Decision, Facts, Judgement, PinnedAt, Range, Upstream, Verdict};
+use kept::Kept;
+pub use pinnable::pinnable;
 
 /// The most intervals between two fetches, however often they failed.
 const MOST_INTERVALS: u32 = 10;
@@ -79,7 +83,7 @@ impl Checkout {
                 branch: String::new(),
                 commit: head.commit.clone(),
                 subject: head.subject.clone(),
-                applied: clone.applied().await?,
+                applied: clone.kept(Kept::Applied).await?,
                 upstream: None,
                 fetched_at: None,
                 fetch_error: None,
@@ -166,9 +170,16 @@ impl Checkout {
     /// unless a person pinned it.
     pub async fn applied(&mut self) -> Result<(), GitError> {
         let head = self.state.commit.clone();
-        let old = self.clone.applied().await?;
+        let old = self.clone.kept(Kept::Applied).await?;
         self.state.applied.clone_from(&old);
-        if !self.usable || old.as_ref() == Some(&head) {
+        if !self.usable {
+            return Ok(());
+        }
+        if self.options.verify {
+            self.keep_verified(old.as_deref().unwrap_or(&head)).await?;
+            self.keep_verified(&head).await?;
+        }
+        if old.as_ref() == Some(&head) {
             return Ok(());
         }
         let pin = self.brake.pinned.as_ref();
@@ -179,9 +190,24 @@ impl Checkout {
         {
             return Ok(());
         }
-        self.clone.set_applied(&head, old.as_deref()).await?;
+        self.clone
+            .keep(Kept::Applied, &head, old.as_deref())
+            .await?;
         self.state.applied = Some(head);
         Ok(())
+    }
+
+    /// Keeps a commit as verified, unless a later one is.
+    async fn keep_verified(&self, commit: &str) -> Result<(), GitError> {
+        let old = self.clone.kept(Kept::Verified).await?;
+        if let Some(old) = &old
+            && self.clone.descends(old, commit).await? == Ancestry::Yes
+        {
+            return Ok(());
+        }
+        self.clone
+            .keep(Kept::Verified, commit, old.as_deref())
+            .await
     }
 
     /// Judges, moves, and judges what has come of that.
@@ -248,7 +274,7 @@ impl Checkout {
             }
             _ => head_there == Ancestry::Yes,
         };
-        let applied = clone.applied().await?;
+        let applied = clone.kept(Kept::Applied).await?;
         let (applied_there, applied_here) = match &applied {
             Some(applied) => (
                 is_there(applied).await?,
@@ -303,7 +329,7 @@ impl Checkout {
             Upstream::At(commit) => Some(commit),
             Upstream::None | Upstream::Unseen => None,
         };
-        self.state.applied = self.clone.applied().await?;
+        self.state.applied = self.clone.kept(Kept::Applied).await?;
         self.state.pinned.clone_from(&self.brake.pinned);
         Ok(())
     }
@@ -344,51 +370,5 @@ fn words_of(error: &GitError) -> String {
     match error {
         GitError::Refused { words, .. } => words.clone(),
         other => crate::history::chain(other),
-    }
-}
-
-/// The commit that `name` stands for, where a clone can be held at it: one of the branch's history there.
-///
-/// # Errors
-/// It is unknown, or not in that history.
-pub async fn pinnable(root: &Root, name: &str) -> Result<(String, String), GitError> {
-    let checkout = Checkout::open(root, Options::default()).await?;
-    let Some(tracking) = checkout.tracking.clone() else {
-        return Err(GitError::NoUpstream);
-    };
-    let mut found = checkout.find_there(&tracking, name).await;
-    // What was pushed a moment ago is not known here yet.
-    if matches!(
-        found,
-        Err(GitError::UnknownCommit(_) | GitError::NotThere { .. })
-    ) && checkout.fetching().await.is_ok()
-    {
-        found = checkout.find_there(&tracking, name).await;
-    }
-    found
-}
-
-impl Checkout {
-    /// A commit of the branch there, and the first line of its message.
-    async fn find_there(
-        &self,
-        tracking: &Tracking,
-        name: &str,
-    ) -> Result<(String, String), GitError> {
-        let clone = &self.clone;
-        let commit = clone.reference(name).await?;
-        let commit = commit.ok_or_else(|| GitError::UnknownCommit(name.to_owned()))?;
-        let there = match clone.upstream(Some(tracking)).await? {
-            Upstream::At(there) => clone.descends(&there, &commit).await?,
-            Upstream::None | Upstream::Unseen => Ancestry::Unknown,
-        };
-        match there {
-            Ancestry::Yes => Ok((commit.clone(), clone.subject(&commit).await?)),
-            Ancestry::No => Err(GitError::NotThere {
-                commit: hold::short(&commit).to_owned(),
-                branch: tracking.branch().to_owned(),
-            }),
-            Ancestry::Unknown => Err(GitError::Untold(name.to_owned())),
-        }
     }
 }

@@ -51,3 +51,4 @@ mod upgraded;
 mod version;
 mod watch;
 mod watch_git;
+mod watch_halted;

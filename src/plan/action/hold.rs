@@ -323,7 +323,7 @@ impl Hold {
                 Ago(*in_seconds)
             ),
             HoldReason::Locked(what) => format!(
-                "`orchestrator.lock` does not cover {what}; `llama-orch apply` without `--locked` extends it"
+                "`orchestrator.lock` does not cover {what}; `llama-orch update` extends it: in a clone, commit and push that"
             ),
             HoldReason::Unresponsive => {
                 format!("lives and does not answer; see `llama-orch logs {name}`")

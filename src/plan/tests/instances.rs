@@ -570,7 +570,7 @@ fn a_pin_the_lock_does_not_cover_is_held_where_the_lock_may_not_grow() {
         Unanswered::NotLocked("`chat` at `stable`".to_owned()),
     );
     assert_snapshot!(world.shown(), @r#"
-      ! hold     chat                    `orchestrator.lock` does not cover `chat` at `stable`; `llama-orch apply` without `--locked` extends it
+      ! hold     chat                    `orchestrator.lock` does not cover `chat` at `stable`; `llama-orch update` extends it: in a clone, commit and push that
 
     Plan: nothing to do; 1 held.
     "#);

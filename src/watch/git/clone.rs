@@ -4,6 +4,7 @@ use camino::Utf8Path;
 
 use super::error::GitError;
 use super::judge::{Ancestry, LocalEdit, Offender, Range, Upstream, Verdict};
+use super::kept::Kept;
 use super::program::Git;
 use super::words;
 use crate::root::{LOCK, MANIFEST, Root};
@@ -11,9 +12,9 @@ use crate::root::{LOCK, MANIFEST, Root};
 /// A clone, and the root in it.
 #[derive(Debug, Clone)]
 pub(super) struct Clone {
-    git: Git,
+    pub(super) git: Git,
     /// The root's folder in the clone, with a slash at its end; empty where it is the clone's own.
-    prefix: String,
+    pub(super) prefix: String,
 }
 
 /// The branch that is followed.
@@ -224,14 +225,12 @@ impl Clone {
             None => vec![range.to.clone()],
             Some(since) => {
                 let not = format!("^{since}");
-                let list = [
-                    "rev-list",
-                    "--reverse",
-                    "--topo-order",
-                    &range.to,
-                    &not,
-                    "--",
-                ];
+                let mut list = vec!["rev-list", "--reverse", "--topo-order", &range.to, &not];
+                // Who went back for a while need not vouch again for what was vouched for.
+                let verified = self.kept(Kept::Verified).await?;
+                let verified = verified.map(|commit| format!("^{commit}"));
+                list.extend(verified.as_deref());
+                list.push("--");
                 let list = self.git.look(&list).await?;
                 list.lines().map(str::to_owned).collect()
             }
@@ -312,47 +311,6 @@ impl Clone {
     pub(super) async fn reset(&self, commit: &str) -> Result<(), GitError> {
         self.git
             .change(&["reset", "--keep", "--quiet", commit])
-            .await
-    }
-
-    /// Where the last applied commit is kept: in the clone, outside the work tree, and so that git keeps the
-    /// commit. Several roots in one clone have one each.
-    pub(super) fn applied_name(&self) -> String {
-        let mut name = String::from("root");
-        for part in self.prefix.split('/').filter(|part| !part.is_empty()) {
-            name.push('+');
-            for byte in part.bytes() {
-                match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => {
-                        name.push(char::from(byte));
-                    }
-                    // Not everything a folder can be called can a reference be.
-                    other => name.push_str(&format!("%{other:02X}")),
-                }
-            }
-        }
-        format!("refs/llama-orch/{name}/applied")
-    }
-
-    pub(super) async fn applied(&self) -> Result<Option<String>, GitError> {
-        self.reference(&self.applied_name()).await
-    }
-
-    /// Keeps the last applied commit, unless somebody else has done so meanwhile.
-    pub(super) async fn set_applied(&self, new: &str, old: Option<&str>) -> Result<(), GitError> {
-        let name = self.applied_name();
-        let message = "llama-orch: applied";
-        let old = old.unwrap_or_default();
-        self.git
-            .change(&[
-                "update-ref",
-                "-m",
-                message,
-                "--create-reflog",
-                &name,
-                new,
-                old,
-            ])
             .await
     }
 }

@@ -3,6 +3,9 @@
 //!
 //! Values only. What is known is found out, and what is decided is done, by [`super::Checkout`].
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use super::hold::Hold;

@@ -323,7 +323,7 @@ fn a_pin_the_lock_does_not_cover_is_held_when_the_lock_may_not_change() {
     assert_snapshot!(sandbox.run(&["apply", "--locked"]), @r"
     exit code 1
     --- stdout
-      ! hold     chat                    `orchestrator.lock` does not cover b1001 for `chat`; `llama-orch apply` without `--locked` extends it
+      ! hold     chat                    `orchestrator.lock` does not cover b1001 for `chat`; `llama-orch update` extends it: in a clone, commit and push that
 
     Plan: nothing to do; 1 held.
     ");

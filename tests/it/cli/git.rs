@@ -581,6 +581,35 @@ fn every_new_commit_has_to_be_signed_where_that_is_asked_for() {
 }
 
 #[test]
+fn going_back_to_before_commits_were_signed_leads_back_again() {
+    block_on(async {
+        let mut world = Repositories::new();
+        if trusted_key(&world).is_none() {
+            println!("skipped: there is no ssh-keygen");
+            return;
+        }
+        let first = world.here();
+        world.publish("second");
+        world.write("orchestrator.yaml", &format!("{MANIFEST}# signed\n"));
+        let signed = world.commit_with("signed", &["-S"]);
+        world.push(&[]);
+        world.git(&world.server, &["pull", "-q"]);
+        let mut checkout = world.open(SIGNED).await;
+        world.turn(&mut checkout).await;
+        assert_eq!((hold(&checkout), world.here()), (None, signed.clone()));
+        checkout.applied().await.expect("kept");
+        pin(&world, &first);
+        assert!(world.advance(&mut checkout).await);
+        checkout.applied().await.expect("kept");
+        assert_eq!(checkout.state().applied.as_ref(), Some(&first));
+        resume(&world);
+        let mut checkout = world.open(SIGNED).await;
+        assert!(world.turn(&mut checkout).await);
+        assert_eq!((hold(&checkout), world.here()), (None, signed));
+    });
+}
+
+#[test]
 fn a_merge_hides_no_unsigned_commit() {
     block_on(async {
         let mut world = Repositories::new();

@@ -11,6 +11,9 @@ use llama_orch::watch::git::{Checkout, Options};
 /// The manifest of the first commit.
 pub(crate) const MANIFEST: &str = "version: 1\ninstances: {}\n";
 
+/// When every commit is made, so that the same ones have the same ids.
+const DATE: &str = "2026-11-28T12:00:00Z";
+
 /// All of them, in a temporary folder.
 pub(crate) struct Repositories {
     pub(crate) remote: Utf8PathBuf,
@@ -88,6 +91,8 @@ impl Repositories {
             .env("GIT_AUTHOR_EMAIL", "ada@example.org")
             .env("GIT_COMMITTER_NAME", "Ada")
             .env("GIT_COMMITTER_EMAIL", "ada@example.org")
+            .env("GIT_AUTHOR_DATE", DATE)
+            .env("GIT_COMMITTER_DATE", DATE)
             .stdin(Stdio::null())
             .output()
             .expect("git runs")
