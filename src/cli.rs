@@ -16,6 +16,7 @@ mod doctor;
 mod down;
 mod editing;
 mod enable;
+mod events;
 mod followed;
 mod health;
 #[cfg(test)]
@@ -143,6 +144,7 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Show what past passes did
     History(history::HistoryArgs),
+    Events(events::EventsArgs),
     /// Look for what is wrong here, and say what to do about it
     Doctor(doctor::DoctorArgs),
     /// Show, install and remove builds of llama.cpp
@@ -291,6 +293,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Remove(args) => remove::run(&cli.global, args, &ui),
         Command::Logs(args) => logs::run(&cli.global, args, &ui),
         Command::History(args) => history::run(&cli.global, args, &ui),
+        Command::Events(args) => events::run(&cli.global, args, &ui),
         Command::Doctor(args) => doctor::run(&cli.global, args, &ui),
         Command::Binary(command) => binary::run(&cli.global, command, &ui),
         Command::Config(command) => config::run(&cli.global, command, &ui),

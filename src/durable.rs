@@ -273,6 +273,30 @@ fn fill(mut file: &File, permissions: Option<Permissions>, content: &[u8]) -> io
     file.sync_all()
 }
 
+/// Bytes of a file; 0 where there is none.
+pub(crate) fn size(path: &Utf8Path) -> Result<u64, FileError> {
+    match std::fs::metadata(path) {
+        Ok(there) => Ok(there.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(FileError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Gives one of our files another name, in place of whatever has that; `false` where there is no such file.
+pub(crate) fn rename(from: &Utf8Path, to: &Utf8Path) -> Result<bool, FileError> {
+    match std::fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(FileError::Write {
+            path: to.to_owned(),
+            source,
+        }),
+    }
+}
+
 /// Appends one line to a file, in one write, and flushes it.
 pub fn append_line(path: &Utf8Path, line: &str) -> Result<(), FileError> {
     let append = || {

@@ -1,4 +1,14 @@
-//! `history.jsonl`: one line for each pass that carried something out.
+//! `history.jsonl`: one line for each pass that carried something out, and for what watch told people.
+//!
+//! Several processes append to it. How it is turned over is in `rotation`, how its files are read as one while
+//! that goes on in `files`, and how one goes on reading in `follow`.
+
+mod event;
+mod files;
+mod follow;
+mod rotation;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -7,9 +17,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::{Outcome, Report};
-use crate::durable::{self, FileError};
+use crate::durable::FileError;
 use crate::plan::action::Step;
 use crate::root::Root;
+use crate::watch::notice::Notice;
+
+pub use event::{Event, EventKind};
+pub use files::{Files, Line};
+pub use follow::Follow;
+pub use rotation::append;
 
 /// The number in `schema` that this version writes.
 pub const SCHEMA: u32 = 1;
@@ -35,6 +51,9 @@ pub struct Entry {
     pub interrupted: bool,
     /// What was done, in the order it ended.
     pub steps: Vec<StepEntry>,
+    /// Whom it concerned was told this, where watch had something to tell; such an entry is no pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
 }
 
 /// What asks for a pass.
@@ -117,6 +136,15 @@ impl Entry {
             succeeded: report.succeeded(),
             interrupted: false,
             steps: steps.collect(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// What watch told people, beside any pass.
+    pub fn noticed(at: Timestamp, notices: Vec<Notice>) -> Self {
+        Self {
+            notices,
+            ..Self::of("watch".into(), at, Duration::ZERO, &Report::default())
         }
     }
 
@@ -148,33 +176,43 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Appends a pass.
-pub fn append(root: &Root, entry: &Entry) -> Result<(), FileError> {
-    let line = serde_json::to_string(entry).map_err(|error| FileError::Write {
-        path: root.history(),
-        source: error.into(),
-    })?;
-    durable::append_line(&root.history(), &line)
-}
-
 /// The passes that are on record, oldest first, and how many lines could not be read (a crash can
 /// tear the last one).
 pub fn read(root: &Root) -> Result<(Vec<Entry>, usize), FileError> {
-    let text = durable::read_text(&root.history())?.unwrap_or_default();
     let mut unreadable = 0;
-    let entries = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .filter_map(|line| {
-            let entry = serde_json::from_str(line).ok();
-            unreadable += usize::from(entry.is_none());
-            entry
-        })
-        .collect();
+    let mut entries = Vec::new();
+    for line in Files::open(root)?.newest_first() {
+        match line? {
+            Line::Entry(entry) => entries.push(*entry),
+            Line::Unreadable => unreadable += 1,
+        }
+    }
+    entries.reverse();
     Ok((entries, unreadable))
+}
+
+/// The last `count` entries, oldest first. Reads no more than that takes.
+pub fn last(root: &Root, count: usize) -> Result<Vec<Entry>, FileError> {
+    let mut entries = Vec::new();
+    let files = Files::open(root)?;
+    let mut lines = files.newest_first();
+    while entries.len() < count
+        && let Some(line) = lines.next()
+    {
+        if let Line::Entry(entry) = line? {
+            entries.push(*entry);
+        }
+    }
+    entries.reverse();
+    Ok(entries)
 }
 
 /// The JSON Schema of an [`Entry`].
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Entry).to_value()
+}
+
+/// The JSON Schema of an [`Event`].
+pub fn event_schema() -> serde_json::Value {
+    schemars::schema_for!(Event).to_value()
 }

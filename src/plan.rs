@@ -17,6 +17,8 @@ mod installs;
 pub mod json;
 mod narrow;
 mod order;
+mod pace;
+mod permit;
 mod ports;
 mod removals;
 mod restart;
@@ -52,6 +54,8 @@ pub struct Plan {
     unused: Vec<Unused>,
     warnings: Vec<Warning>,
     limits: Limits,
+    /// What was seen to start, whatever is to become of it.
+    underway: BTreeSet<InstanceName>,
 }
 
 /// How many steps of a kind may run at a time.
@@ -180,6 +184,7 @@ impl<'a> Planner<'a> {
     fn finish(self, unused: Vec<Unused>) -> Plan {
         let Self {
             desired,
+            observed,
             drafts,
             mut holds,
             mut blockers,
@@ -204,6 +209,7 @@ impl<'a> Planner<'a> {
                 max_parallel: desired.rollout.max_parallel.max(1),
                 start_parallel: desired.rollout.start_parallel.max(1),
             },
+            underway: pace::underway(observed),
         }
     }
 }
@@ -220,7 +226,11 @@ impl Plan {
         self.steps.is_empty()
             && self.blockers.is_empty()
             && self.holds.iter().all(|hold| {
-                !hold.why.is_failure() && !matches!(hold.why, HoldReason::Starting { .. })
+                !hold.why.is_failure()
+                    && !matches!(
+                        hold.why,
+                        HoldReason::Starting { .. } | HoldReason::AfterAnother(_)
+                    )
             })
     }
 

@@ -207,8 +207,13 @@ impl Loaded {
         }
     }
 
-    /// Writes down what was chosen: the lock in git, the choices of `auto` beside our state.
-    pub fn remember(&self, resolved: &Resolved) -> Result<(), FileError> {
+    /// Whether nothing was chosen that is not written down.
+    pub fn is_remembered(&self, resolved: &Resolved) -> bool {
+        self.choices(resolved) == self.machine && resolved.lock == self.lock
+    }
+
+    /// What is true of this machine, with what was chosen.
+    fn choices(&self, resolved: &Resolved) -> Machine {
         let mut machine = self.machine.clone();
         // An instance that could not be resolved this time keeps what was chosen for it before.
         machine.chosen.retain(|name, _| {
@@ -218,6 +223,12 @@ impl Loaded {
             )
         });
         machine.chosen.extend(resolved.chosen.clone());
+        machine
+    }
+
+    /// Writes down what was chosen: the lock in git, the choices of `auto` beside our state.
+    pub fn remember(&self, resolved: &Resolved) -> Result<(), FileError> {
+        let machine = self.choices(resolved);
         if machine != self.machine || !self.root.machine().exists() {
             durable::write_json(&self.root.machine(), &machine)?;
         }

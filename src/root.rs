@@ -217,6 +217,16 @@ impl Root {
         self.state().join("history.jsonl")
     }
 
+    /// `.llama-orch/history.1.jsonl` and so on: what it was turned over to, the newest first.
+    pub fn history_before(&self, number: u32) -> Utf8PathBuf {
+        self.state().join(format!("history.{number}.jsonl"))
+    }
+
+    /// `.llama-orch/history.lock`: held while a line is appended.
+    pub fn history_lock(&self) -> Utf8PathBuf {
+        self.state().join("history.lock")
+    }
+
     /// `.llama-orch/machine.json`: what is true of this machine alone.
     pub fn machine(&self) -> Utf8PathBuf {
         self.state().join("machine.json")
@@ -240,6 +250,11 @@ impl Root {
     /// `.llama-orch/last-good/`: the files that watch last went by.
     pub fn last_good(&self) -> Utf8PathBuf {
         self.state().join("last-good")
+    }
+
+    /// `.llama-orch/told.json`: what people were told of this root.
+    pub fn told(&self) -> Utf8PathBuf {
+        self.state().join("told.json")
     }
 
     /// Creates `.llama-orch/`, closed to others and ignored by git.

@@ -6,7 +6,17 @@
 //! tell of it is decided here, in values. The terminal's, git's and the service manager's part lie below.
 
 pub mod alive;
+pub mod attempts;
 pub mod brake;
 pub mod git;
 pub mod inputs;
+pub mod keeper;
+pub mod notice;
+pub mod notify;
+pub mod page;
+mod progress;
+pub mod schedule;
+mod senses;
+pub mod service_manager;
 pub mod snapshot;
+pub mod told;

@@ -21,6 +21,7 @@ mod memory;
 mod models;
 mod observe;
 mod perform;
+mod speed;
 mod survey;
 mod verdict;
 

@@ -234,7 +234,7 @@ fn explain(subject: impl Display, error: &ActionError, ui: &Ui) {
     }
 }
 
-fn summarize(report: &Report, took: Duration, ui: &Ui) {
+pub(super) fn summarize(report: &Report, took: Duration, ui: &Ui) {
     for (step, outcome) in &report.outcomes {
         if let Outcome::Failed(error) = outcome {
             explain(step.action.subject(), error, ui);

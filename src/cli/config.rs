@@ -8,7 +8,9 @@ use llama_orch::manifest::show::document::{self, ShownInstances};
 use llama_orch::manifest::show::show;
 use llama_orch::manifest::{self, Manifest};
 use llama_orch::reconcile::{LoadError, read_texts};
-use llama_orch::{binaries, describe, doctor, health, history, migrate, plan, reconcile, status};
+use llama_orch::{
+    binaries, describe, doctor, health, history, migrate, plan, reconcile, status, watch,
+};
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -69,12 +71,18 @@ pub(crate) enum SchemaOf {
     Plan,
     /// status --json
     Status,
+    /// /status.json of watch --listen
+    Snapshot,
     /// describe --json
     Describe,
     /// health --json
     Health,
     /// A line of history --json
     History,
+    /// A line of events --json
+    Events,
+    /// What notify.command gets on its standard input
+    Notice,
     /// config show --json
     ConfigShow,
     /// update --json
@@ -138,9 +146,12 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand, ui: &Ui) -> Result<u
                 SchemaOf::Manifest => manifest::schema::schema(),
                 SchemaOf::Plan => plan::json::schema(),
                 SchemaOf::Status => status::schema(),
+                SchemaOf::Snapshot => watch::snapshot::schema(),
                 SchemaOf::Describe => describe::schema(),
                 SchemaOf::Health => health::schema(),
                 SchemaOf::History => history::schema(),
+                SchemaOf::Events => history::event_schema(),
+                SchemaOf::Notice => watch::notice::schema(),
                 SchemaOf::ConfigShow => document::schema(),
                 SchemaOf::Update => reconcile::update::schema(),
                 SchemaOf::Doctor => doctor::schema(),

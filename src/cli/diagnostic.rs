@@ -32,7 +32,12 @@ pub(crate) enum Kind {
 impl Kind {
     /// The number as the process reports it.
     pub(crate) fn exit_code(self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.code())
+    }
+
+    /// The number.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
             Self::Failed => 1,
             Self::Usage => 64,
             Self::Invalid => 65,
@@ -40,7 +45,7 @@ impl Kind {
             Self::CannotWrite => 73,
             Self::Busy => 75,
             Self::Interrupted => 130,
-        })
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use llama_orch::history::{self, Entry};
 use llama_orch::reconcile;
+use llama_orch::root::Root;
 
 use super::diagnostic::Failure;
 use super::ui::Ui;
@@ -29,13 +30,7 @@ Examples:
 pub(crate) fn run(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.find_root()?;
     let (entries, unreadable) = history::read(&root)?;
-    if unreadable > 0 {
-        let noun = if unreadable == 1 { "line" } else { "lines" };
-        ui.warning(format_args!(
-            "{unreadable} {noun} of `{}` cannot be read",
-            root.history()
-        ));
-    }
+    warn_of(unreadable, &root, ui);
     let first = entries.len().saturating_sub(args.last);
     for entry in &entries[first..] {
         if args.json {
@@ -50,7 +45,18 @@ pub(crate) fn run(global: &Global, args: &HistoryArgs, ui: &Ui) -> Result<u8, Fa
     Ok(0)
 }
 
-/// One pass: a heading, then a row for each step.
+/// Says that some lines could not be read.
+pub(super) fn warn_of(unreadable: usize, root: &Root, ui: &Ui) {
+    if unreadable > 0 {
+        let noun = if unreadable == 1 { "line" } else { "lines" };
+        ui.warning(format_args!(
+            "{unreadable} {noun} of `{}` cannot be read",
+            root.history()
+        ));
+    }
+}
+
+/// One pass: a heading, then a row for each step and each notice.
 fn pass(entry: &Entry, now: Timestamp, width: Option<usize>) -> String {
     let at = clock::moment_of(&entry.at, now);
     let rows = entry.steps.iter().map(|step| {
@@ -67,6 +73,15 @@ fn pass(entry: &Entry, now: Timestamp, width: Option<usize>) -> String {
             rest,
         ]
     });
+    let notices = entry.notices.iter().map(|notice| {
+        vec![
+            "  told".to_owned(),
+            notice.kind.word().replace('_', " "),
+            notice.subject.clone(),
+            notice.text.clone(),
+        ]
+    });
+    let rows = rows.chain(notices);
     let interrupted = if entry.interrupted {
         ", interrupted"
     } else {
@@ -77,7 +92,11 @@ fn pass(entry: &Entry, now: Timestamp, width: Option<usize>) -> String {
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
     let (verb, seconds) = (&entry.verb, entry.seconds);
-    let heading = format!("{at}  {verb}  {seconds:.1} s{interrupted}{reason}");
+    let heading = if entry.steps.is_empty() && !entry.notices.is_empty() {
+        format!("{at}  {verb}")
+    } else {
+        format!("{at}  {verb}  {seconds:.1} s{interrupted}{reason}")
+    };
     let heading = match width {
         Some(width) => textwrap::fill(
             &heading,

@@ -84,6 +84,7 @@ pub(super) fn note(
         succeeded: failures.is_empty(),
         interrupted: false,
         steps,
+        notices: Vec::new(),
     };
     for failure in &failures {
         ui.failure(failure);

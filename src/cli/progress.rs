@@ -164,6 +164,11 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// Prints something without disturbing the bars.
+    pub(crate) fn beside(&self, print: impl FnOnce(&Ui)) {
+        self.screen.print(print);
+    }
+
     /// Takes the bars away.
     pub(crate) fn finish(&self) {
         self.screen.finish();

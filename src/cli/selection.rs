@@ -60,13 +60,18 @@ pub(super) struct Narrowing {
 }
 
 impl Narrowing {
+    /// Whether it narrows nothing.
+    pub(super) const fn is_everything(&self) -> bool {
+        self.names.is_empty() && self.tags.is_empty()
+    }
+
     /// The instances that are meant; `None` where every one is.
     pub(super) fn among(
         &self,
         known: &BTreeSet<InstanceName>,
         manifest: Option<&Manifest>,
     ) -> Result<Option<BTreeSet<InstanceName>>, Failure> {
-        if self.names.is_empty() && self.tags.is_empty() {
+        if self.is_everything() {
             return Ok(None);
         }
         chosen(&self.names, &self.tags, known, manifest).map(Some)

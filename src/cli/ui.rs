@@ -92,6 +92,11 @@ impl Ui {
             .is_ok()
     }
 
+    /// Whether whoever data went to has gone away, for verbs that may have nothing to say for long.
+    pub(crate) fn is_deserted(&self) -> bool {
+        os::is_deserted()
+    }
+
     /// Whether data goes to a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()

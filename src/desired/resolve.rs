@@ -135,6 +135,11 @@ impl Answers {
         self.vouched.insert(name, digest);
     }
 
+    /// Whether every question that was asked has an answer.
+    pub fn are_whole(&self) -> bool {
+        self.known.values().all(Result::is_ok)
+    }
+
     /// Whether the release source was out of reach for some question.
     pub fn unreachable(&self) -> bool {
         self.known.values().any(|answer| {

@@ -3,6 +3,7 @@
 //! Plain values with a one-line `Display` each. Choosing among them is left to [`super::plan`].
 
 mod amount;
+mod block;
 mod hold;
 mod reason;
 mod warning;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use amount::{Ago, Bytes};
-pub use hold::{BlockReason, Blocker, Hold, HoldReason};
+pub use block::{BlockReason, Blocker};
+pub use hold::{Hold, HoldReason, Switch};
 pub use reason::Reason;
 pub use warning::{Warning, WarningReason};
 

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::action::{Action, Hold, HoldReason, Needs, Reason, Step, StepId, Subject};
+use jiff::Timestamp;
+
+use super::action::{Action, Ago, Hold, HoldReason, Needs, Reason, Step, StepId, Subject};
 use super::{Plan, graph};
 use crate::instance::InstanceName;
 
@@ -24,6 +26,33 @@ impl Plan {
             .collect();
         self.holds.extend(needs_consent);
         self.keep_steps(|step| !removes(step));
+        self
+    }
+
+    /// The same plan without the steps that were tried and have failed, as far as it is told how, and
+    /// when they are to be tried again. They become holds.
+    #[must_use]
+    pub(crate) fn without_tried(
+        mut self,
+        tried: impl Fn(&Step) -> Option<(String, Timestamp)>,
+        now: Timestamp,
+    ) -> Self {
+        let mut held: BTreeSet<StepId> = BTreeSet::new();
+        for step in &self.steps {
+            if let Some((why, until)) = tried(step) {
+                let subject = step.action.subject();
+                held.insert(step.id);
+                let in_seconds = Ago::between(now, until);
+                let why = HoldReason::TriedBefore { why, in_seconds };
+                let until = Some(until);
+                self.holds.push(Hold {
+                    subject,
+                    why,
+                    until,
+                });
+            }
+        }
+        self.keep_steps(|step| !held.contains(&step.id));
         self
     }
 
@@ -71,6 +100,16 @@ impl Plan {
 
     /// Drops steps, and those that need the success of a dropped one, which become holds.
     fn keep_steps(&mut self, keep: impl Fn(&Step) -> bool) {
+        self.keep_steps_because(keep, |_, needs| HoldReason::LeftOut(needs.clone()));
+    }
+
+    /// The same, with what to say of a step that needs one which is dropped. It is asked for each after
+    /// those it comes after.
+    pub(super) fn keep_steps_because(
+        &mut self,
+        keep: impl Fn(&Step) -> bool,
+        mut because: impl FnMut(&Step, &Subject) -> HoldReason,
+    ) {
         let mut dropped: BTreeMap<StepId, Subject> = BTreeMap::new();
         for step in &self.steps {
             if !keep(step) {
@@ -80,7 +119,7 @@ impl Plan {
         // Each round can drop a stop that makes way for a start which is dropped itself, and with it
         // what needed that stop.
         loop {
-            let mut stuck: BTreeMap<StepId, Hold> = BTreeMap::new();
+            let mut stuck: BTreeMap<StepId, (Hold, bool)> = BTreeMap::new();
             for step in self
                 .steps
                 .iter()
@@ -91,22 +130,30 @@ impl Plan {
                     .iter()
                     .filter(|after| after.needs == Needs::Success)
                     .find_map(|after| match stuck.get(&after.step) {
-                        Some(hold) => hold.subject.instance(),
-                        None => dropped.get(&after.step)?.instance(),
+                        Some((hold, _)) => Some(&hold.subject),
+                        None => dropped.get(&after.step),
                     });
                 if let Some(other) = other {
+                    let subject = step.action.subject();
+                    let own = subject == *other;
+                    let why = because(step, other);
+                    let until = None;
                     let hold = Hold {
-                        subject: step.action.subject(),
-                        why: HoldReason::LeftOut(other.clone()),
-                        until: None,
+                        subject,
+                        why,
+                        until,
                     };
-                    stuck.insert(step.id, hold);
+                    stuck.insert(step.id, (hold, own));
                 }
             }
-            for (id, hold) in stuck {
+            for (id, (hold, own)) in stuck {
                 dropped.insert(id, hold.subject.clone());
-                // A stop and its start are one step to whoever reads it.
-                if !self.holds.contains(&hold) {
+                // The steps of one subject are one to whoever reads it.
+                let told = self
+                    .holds
+                    .iter()
+                    .any(|other| *other == hold || (own && other.subject == hold.subject));
+                if !told {
                     self.holds.push(hold);
                 }
             }

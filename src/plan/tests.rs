@@ -17,4 +17,5 @@ mod removals;
 mod restart;
 mod rollback;
 mod suspend;
+mod watch;
 mod world;

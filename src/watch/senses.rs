@@ -5,7 +5,10 @@
 //! network file systems and containers have none. Which content is new, and what follows from it, is the
 //! loop's.
 
-#![expect(clippy::disallowed_methods, reason = "looks at files and asks the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "looks at files and asks the clock"
+)]
 
 #[cfg_attr(unix, path = "senses/unix.rs")]
 #[cfg_attr(windows, path = "senses/windows.rs")]
@@ -141,9 +144,9 @@ impl Senses {
         self.followed.retain(|folder| wanted.contains(folder));
         for folder in wanted {
             if folder.is_dir() && !self.followed.contains(&folder) {
-                let watched = watcher.watch(folder.as_std_path(), RecursiveMode::NonRecursive);
+                let heard = watcher.watch(folder.as_std_path(), RecursiveMode::NonRecursive);
                 // Too many folders for the system: the look of every second is left.
-                if watched.is_ok() {
+                if heard.is_ok() {
                     self.followed.insert(folder);
                 }
             }
@@ -155,8 +158,12 @@ impl Senses {
 fn listen(heard: Arc<Notify>) -> Option<RecommendedWatcher> {
     let is_ours = |path: &std::path::Path| {
         let name = path.file_name().and_then(|name| name.to_str());
-        matches!(name, Some(root::MANIFEST | root::LOCK | "instances" | "config.json"))
-            || path.parent().is_some_and(|folder| folder.ends_with("instances"))
+        matches!(
+            name,
+            Some(root::MANIFEST | root::LOCK | "instances" | "config.json")
+        ) || path
+            .parent()
+            .is_some_and(|folder| folder.ends_with("instances"))
     };
     notify::recommended_watcher(move |event: notify::Result<Event>| {
         let counts = match &event {

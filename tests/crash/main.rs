@@ -17,6 +17,7 @@ mod migrating;
 mod places;
 mod sandbox;
 mod supervising;
+mod turning;
 mod writing;
 
 use std::time::Duration;

@@ -7,3 +7,4 @@ pub(crate) mod repositories;
 pub(crate) mod sandbox;
 pub(crate) mod simulation;
 pub(crate) mod tree;
+pub(crate) mod watching;

@@ -114,6 +114,7 @@ pub(crate) fn run(global: &Global, args: &RemoveArgs, ui: &Ui) -> Result<u8, Fai
         succeeded: failures.is_empty(),
         interrupted: false,
         steps,
+        notices: Vec::new(),
     };
     history::append(&root, &entry)?;
     for failure in &failures {

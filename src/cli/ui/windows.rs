@@ -18,3 +18,8 @@ pub(super) fn columns() -> Option<usize> {
         .then(|| usize::try_from(columns).ok())
         .flatten()
 }
+
+/// There is nothing to ask; writing to a pipe that is closed says so.
+pub(super) const fn is_deserted() -> bool {
+    false
+}

@@ -20,6 +20,7 @@ use crate::instance::orders::{self, Order};
 use crate::instance::process::{self, LAST_WAIT};
 use crate::instance::record::{self, Record};
 use crate::instance::state::{self, State};
+use crate::watch::service_manager;
 
 /// How long a supervisor may take until it has shown itself, beyond the time the one before it
 /// needs to end its server.
@@ -126,6 +127,9 @@ pub fn start(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
+    for variable in service_manager::VARIABLES {
+        command.env_remove(variable);
+    }
     let mut child = process::spawn_detached(&mut command).map_err(|source| StartError::Spawn {
         path: program.path.clone(),
         source,

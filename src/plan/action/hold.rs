@@ -1,12 +1,8 @@
-//! Why something is not done: held for time or a person, or blocked by the world.
-
-use std::fmt;
+//! Why something is left for later: held for time or for a person.
 
 use jiff::Timestamp;
 
-use super::{Ago, Bytes, Subject};
-use crate::abilities::Misfit;
-use crate::desired::Unanswered;
+use super::{Ago, Subject};
 use crate::instance::InstanceName;
 use crate::instance::record::Failure;
 use crate::observed::Unseen;
@@ -100,14 +96,66 @@ pub enum HoldReason {
     WaitsFor(InstanceName),
     /// It is to change after the canary, which has not come through.
     WaitsForCanary(InstanceName),
-    /// It needs a step of another instance that is left out.
-    LeftOut(InstanceName),
+    /// It needs a step that is left out.
+    LeftOut(Subject),
+    /// `watch` may not do it by itself.
+    NotByItself(Switch),
+    /// It needs a step that `watch` may not do by itself.
+    NeedsPerson {
+        /// What that step is about.
+        needs: Subject,
+        /// What would permit it.
+        switch: Switch,
+    },
+    /// Another instance starts, and no more may change at a time.
+    AfterAnother(InstanceName),
+    /// It was tried with the same inputs and failed, and it is not time to try again.
+    TriedBefore {
+        /// How it failed.
+        why: String,
+        /// Seconds until it is tried again.
+        in_seconds: i64,
+    },
     /// The lock does not cover its pin and may not be extended.
     Locked(String),
     /// It lives and does not answer.
     Unresponsive,
     /// Part of it could not be seen.
     Unseen(Unseen),
+}
+
+/// What a person has to have switched on in the manifest for `watch` to do something by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Switch {
+    /// Fetching builds and models.
+    Install,
+    /// Ending a server that runs, to start another or none.
+    Restart,
+    /// Mending what broke by itself.
+    Heal,
+}
+
+impl Switch {
+    /// Its key under `watch` in the manifest.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Restart => "restart",
+            Self::Heal => "heal",
+        }
+    }
+
+    fn is_off(self) -> String {
+        format!("`watch.{}` is false", self.word())
+    }
+
+    const fn does(self) -> &'static str {
+        match self {
+            Self::Install => "fetches it",
+            Self::Restart => "restarts or stops it",
+            Self::Heal => "mends it",
+        }
+    }
 }
 
 impl HoldReason {
@@ -123,6 +171,7 @@ impl HoldReason {
             | Self::WaitsFor(_)
             | Self::WaitsForCanary(_)
             | Self::LeftOut(_)
+            | Self::TriedBefore { .. }
             | Self::Locked(_)
             | Self::Unresponsive
             | Self::Unseen(_) => true,
@@ -131,7 +180,10 @@ impl HoldReason {
             | Self::Suspended { .. }
             | Self::RolledBack { .. }
             | Self::Protected
-            | Self::NeedsConsent => false,
+            | Self::NeedsConsent
+            | Self::NotByItself(_)
+            | Self::NeedsPerson { .. }
+            | Self::AfterAnother(_) => false,
         }
     }
 
@@ -153,6 +205,9 @@ impl HoldReason {
             Self::WaitsFor(_) => "waits_for",
             Self::WaitsForCanary(_) => "waits_for_canary",
             Self::LeftOut(_) => "left_out",
+            Self::NotByItself(_) | Self::NeedsPerson { .. } => "not_by_itself",
+            Self::AfterAnother(_) => "after_another",
+            Self::TriedBefore { .. } => "tried_before",
             Self::Locked(_) => "locked",
             Self::Unresponsive => "unresponsive",
             Self::Unseen(_) => "unseen",
@@ -252,8 +307,21 @@ impl Hold {
                 format!("waits for the canary `{canary}`, which has not come through")
             }
             HoldReason::LeftOut(other) => {
-                format!("needs a step of `{other}`, which is left out here")
+                format!("needs {}, which is left out here", step_of(other))
             }
+            HoldReason::NotByItself(switch) => {
+                format!("{}; `llama-orch apply` {}", switch.is_off(), switch.does())
+            }
+            HoldReason::NeedsPerson { needs, switch } => format!(
+                "needs {}, and {}; `llama-orch apply` does both",
+                step_of(needs),
+                switch.is_off()
+            ),
+            HoldReason::AfterAnother(other) => format!("comes after `{other}`, which is starting"),
+            HoldReason::TriedBefore { why, in_seconds } => format!(
+                "{why}; tried again in {}, or at once with `llama-orch apply`",
+                Ago(*in_seconds)
+            ),
             HoldReason::Locked(what) => format!(
                 "`orchestrator.lock` does not cover {what}; `llama-orch update` extends it: in a clone, commit and push that"
             ),
@@ -275,102 +343,18 @@ fn way_back(build: &BuildName, instead_of: &BuildName) -> (String, String) {
     }
 }
 
+/// A step, by what it is about.
+fn step_of(subject: &Subject) -> String {
+    match subject {
+        Subject::Binary { .. } => subject.to_string(),
+        Subject::Instance(name) => format!("a step of `{name}`"),
+    }
+}
+
 /// What a person gave as their reason, to follow what they did.
 fn because(reason: Option<&str>) -> String {
     let reason = reason.map(|reason| format!(": {reason}"));
     reason.unwrap_or_default()
-}
-
-/// Wanted, and it cannot be done. Independent steps still run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Blocker {
-    /// What is blocked.
-    pub subject: Subject,
-    /// Why.
-    pub why: BlockReason,
-}
-
-/// Why something cannot be done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum BlockReason {
-    /// Someone else listens on its port.
-    PortHeld {
-        /// The port.
-        port: u16,
-        /// Who, for people.
-        by: String,
-    },
-    /// Someone else listens at its Unix socket.
-    SocketHeld {
-        /// The path of the socket.
-        socket: String,
-        /// Who, for people.
-        by: String,
-    },
-    /// Files or variables it needs are not there.
-    Missing(Vec<String>),
-    /// Its pin could not be resolved.
-    Unresolved(Unanswered),
-    /// There is no room for its build.
-    NoSpace {
-        /// Bytes needed.
-        needs: u64,
-        /// Bytes free.
-        free: u64,
-    },
-    /// Its build is not installed and cannot be fetched.
-    NotInstallable(String),
-    /// Its build cannot do what its launch asks for.
-    Misfit(Misfit),
-}
-
-impl BlockReason {
-    /// A stable word for machines.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::PortHeld { .. } => "port_held",
-            Self::SocketHeld { .. } => "socket_held",
-            Self::Missing(_) => "missing",
-            Self::Unresolved(_) => "unresolved",
-            Self::NoSpace { .. } => "no_space",
-            Self::NotInstallable(_) => "not_installable",
-            Self::Misfit(misfit) => misfit.code(),
-        }
-    }
-
-    /// What a person can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Unresolved(why) => why.hint(),
-            Self::PortHeld { .. }
-            | Self::SocketHeld { .. }
-            | Self::Missing(_)
-            | Self::NoSpace { .. }
-            | Self::NotInstallable(_)
-            | Self::Misfit(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for BlockReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PortHeld { port, by } => write!(f, "port {port} is held by {by}"),
-            Self::SocketHeld { socket, by } => write!(f, "socket `{socket}` is held by {by}"),
-            Self::Missing(what) => f.write_str(&what.join("; ")),
-            Self::Unresolved(why) => why.fmt(f),
-            Self::NoSpace { needs, free } => {
-                write!(
-                    f,
-                    "needs {} of disk, {} are free",
-                    Bytes(*needs),
-                    Bytes(*free)
-                )
-            }
-            Self::NotInstallable(why) => f.write_str(why),
-            Self::Misfit(misfit) => misfit.fmt(f),
-        }
-    }
 }
 
 fn in_its_stead(failed: &BuildName, runs: Option<&BuildName>) -> String {

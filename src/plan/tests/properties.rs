@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use super::watch::switches;
 use super::world::{World, id, name, on, unseen};
 use crate::desired::{Unanswered, WantedInstance};
+use crate::manifest::Watch;
 use crate::observed::{Comparison, GaveUp, ObservedInstance, Seen, Verdict};
 use crate::plan::Plan;
-use crate::plan::action::{Action, Needs, Reason, Subject};
+use crate::plan::action::{Action, After, Needs, Reason, Subject};
+use crate::watch::attempts::Attempts;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const BUILDS: [&str; 4] = ["b1", "b2", "b3", "b4"];
@@ -520,6 +523,66 @@ proptest! {
                 let who = start.instance.to_string();
                 prop_assert_eq!(&servers(&world)[&who], &servers(&after)[&who], "{}", plan);
             }
+        }
+    }
+
+    #[test]
+    fn watch_does_nothing_that_apply_would_not(
+        world in world(),
+        (install, restart, heal, remove) in
+            (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()),
+    ) {
+        let plan = world.plan();
+        let watch = Watch { install, restart, heal, remove, ..switches() };
+        let permitted = plan.clone().permitted(&watch);
+        let paced = permitted.clone().paced();
+        for less in [&permitted, &paced] {
+            assert_graph(less);
+            for step in less.steps() {
+                let whole = plan.steps().iter().find(|other| other.action == step.action);
+                let Some(whole) = whole else {
+                    return Err(TestCaseError::fail(format!("a step is new:\n{less}")));
+                };
+                // What a step needed is there, or it is held itself.
+                let needs = |after: &&After| after.needs == Needs::Success;
+                prop_assert_eq!(
+                    whole.after.iter().filter(needs).count(),
+                    step.after.iter().filter(needs).count(),
+                    "{} lost what it needs:\n{}", step.action.subject(), less
+                );
+            }
+        }
+        // Whatever is left out is told.
+        for step in plan.steps() {
+            let subject = step.action.subject();
+            prop_assert!(
+                permitted.steps().iter().any(|other| other.action == step.action)
+                    || permitted.holds().iter().any(|hold| hold.subject == subject),
+                "{subject} is left out in silence:\n{permitted}"
+            );
+        }
+        prop_assert_eq!(plan.clone().permitted(&switches()), plan.without_removals());
+    }
+
+    #[test]
+    fn what_fails_over_and_over_is_remembered_once(
+        worlds in prop::collection::vec(world(), 1..6),
+    ) {
+        let mut attempts = Attempts::default();
+        let interval = std::time::Duration::from_mins(10);
+        for world in worlds {
+            for _ in 0..3 {
+                let plan = world.plan();
+                let steps = plan.steps().len();
+                let held = attempts.held_back(plan, world.now(), interval);
+                prop_assert!(attempts.len() <= steps);
+                let failed = held.steps().iter().map(|step| (step, Some("no".to_owned())));
+                attempts.note(failed, world.now());
+                prop_assert!(attempts.len() <= steps);
+                assert_graph(&held);
+            }
+            let held = attempts.held_back(world.plan(), world.now(), interval);
+            prop_assert!(!held.has_changes(), "tried a fourth time:\n{held}");
         }
     }
 

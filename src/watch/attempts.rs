@@ -1,0 +1,146 @@
+//! What was tried and failed, so that it is not tried over and over: again when its inputs change, or
+//! after a time.
+//!
+//! A launch that fails its gate is on record with its instance and is no matter of this. Nothing here is
+//! stored: a watch that begins anew tries once more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::plan::Plan;
+use crate::plan::action::{Action, Reason, Step, Subject};
+use crate::release::Digest;
+
+/// The steps that failed last time they were tried, and since when the release source cannot be asked.
+#[derive(Debug, Clone, Default)]
+pub struct Attempts {
+    failed: BTreeMap<Key, Attempt>,
+    source: Option<Silence>,
+}
+
+/// What makes a step the same as one that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    verb: &'static str,
+    subject: Subject,
+    inputs: String,
+}
+
+#[derive(Debug, Clone)]
+struct Attempt {
+    at: Timestamp,
+    why: String,
+}
+
+#[derive(Debug, Clone)]
+struct Silence {
+    inputs: Digest,
+    at: Timestamp,
+}
+
+impl Attempts {
+    /// Notes what became of steps that were tried, with how those failed that did. A step that was given
+    /// up for a person's wish, or of which it turned out that things have changed since they were seen,
+    /// was not tried.
+    pub fn note<'a>(
+        &mut self,
+        outcomes: impl IntoIterator<Item = (&'a Step, Option<String>)>,
+        now: Timestamp,
+    ) {
+        for (step, failed) in outcomes {
+            let key = Key::of(step);
+            match failed {
+                Some(why) => drop(self.failed.insert(key, Attempt { at: now, why })),
+                None => drop(self.failed.remove(&key)),
+            }
+        }
+    }
+
+    /// The plan without the steps that failed less than `retry_interval` ago, which become holds. What
+    /// the plan does not mention is forgotten, so it has to be all that is to be done.
+    #[must_use]
+    pub fn held_back(&mut self, plan: Plan, now: Timestamp, retry_interval: Duration) -> Plan {
+        let mentioned: BTreeSet<Key> = plan.steps().iter().map(Key::of).collect();
+        self.failed.retain(|key, _| mentioned.contains(key));
+        plan.without_tried(
+            |step| {
+                let attempt = self.failed.get(&Key::of(step))?;
+                let until = until(attempt.at, now, retry_interval)?;
+                Some((attempt.why.clone(), until))
+            },
+            now,
+        )
+    }
+
+    /// How many failures are remembered.
+    pub fn len(&self) -> usize {
+        self.failed.len()
+    }
+
+    /// Whether nothing is remembered to have failed.
+    pub fn is_empty(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// Notes that the release source was asked for these files, and whether it could be.
+    pub fn asked_source(&mut self, inputs: Digest, reached: bool, now: Timestamp) {
+        self.source = (!reached).then_some(Silence { inputs, at: now });
+    }
+
+    /// When the release source is worth asking again for these files, where that is not now.
+    pub fn source_rests_until(
+        &self,
+        inputs: Digest,
+        now: Timestamp,
+        retry_interval: Duration,
+    ) -> Option<Timestamp> {
+        let silence = self.source.as_ref()?;
+        if silence.inputs == inputs {
+            until(silence.at, now, retry_interval)
+        } else {
+            None
+        }
+    }
+}
+
+/// When an interval is over that began then; `None` where it is, or the clock was set back since.
+fn until(began: Timestamp, now: Timestamp, interval: Duration) -> Option<Timestamp> {
+    let until = began.checked_add(interval).unwrap_or(Timestamp::MAX);
+    (began <= now && now < until).then_some(until)
+}
+
+impl Key {
+    fn of(step: &Step) -> Self {
+        let inputs = match &step.action {
+            // The id of a build that is not there is another one in each pass.
+            Action::Install(binary) => {
+                let archives = binary.archives.iter();
+                let archives: Vec<String> = archives
+                    .map(|archive| format!("{} {}", archive.name, archive.digest))
+                    .collect();
+                archives.join(", ")
+            }
+            Action::Start(start) | Action::Replace(start) => {
+                start.launch.launch().fingerprint().to_string()
+            }
+            Action::Fetch(_)
+            | Action::Update(_)
+            | Action::Stop(_)
+            | Action::Remove(_)
+            | Action::Prune(_) => match &step.reason {
+                Reason::NotFetched(names) => names.join(", "),
+                reason => reason.code().to_owned(),
+            },
+        };
+        Self {
+            verb: step.action.verb(),
+            subject: step.action.subject(),
+            inputs,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

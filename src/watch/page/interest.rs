@@ -1,0 +1,78 @@
+//! What the page tells the loop: that somebody looks, and wants to see how it is now.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+/// Who looks at the page. The loop looks more often while there are viewers, and at once when asked; how often
+/// it lets itself be asked is its own business.
+#[derive(Debug)]
+pub struct Interest {
+    viewers: AtomicUsize,
+    asked: Notify,
+    stale_after: Mutex<Duration>,
+}
+
+impl Interest {
+    /// Nobody looks yet. `stale_after` is how long the loop may publish nothing before `/healthz` says so.
+    pub fn new(stale_after: Duration) -> Self {
+        Self {
+            viewers: AtomicUsize::new(0),
+            asked: Notify::new(),
+            stale_after: Mutex::new(stale_after),
+        }
+    }
+
+    /// Event streams that are open.
+    pub fn viewers(&self) -> usize {
+        self.viewers.load(Ordering::Relaxed)
+    }
+
+    /// Waits until somebody asks for a fresh look. What was asked while nobody waited counts once.
+    pub async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    /// Asks for a fresh look.
+    pub fn ask(&self) {
+        self.asked.notify_one();
+    }
+
+    /// How long the loop may publish nothing before `/healthz` says so.
+    pub fn stale_after(&self) -> Duration {
+        match self.stale_after.lock() {
+            Ok(after) => *after,
+            Err(poisoned) => *poisoned.into_inner(),
+        }
+    }
+
+    /// Changes that, as a manifest that changes the time between two passes does.
+    pub fn set_stale_after(&self, after: Duration) {
+        match self.stale_after.lock() {
+            Ok(mut current) => *current = after,
+            Err(poisoned) => *poisoned.into_inner() = after,
+        }
+    }
+
+    /// One viewer more, unless there are `most` already.
+    pub(super) fn enter(self: &std::sync::Arc<Self>, most: usize) -> Option<Viewer> {
+        let one_more = |viewers| (viewers < most).then_some(viewers + 1);
+        self.viewers
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+            .ok()?;
+        self.ask();
+        Some(Viewer(self.clone()))
+    }
+}
+
+/// Somebody who looks, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Viewer(std::sync::Arc<Interest>);
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.0.viewers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
