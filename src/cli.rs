@@ -23,6 +23,7 @@ mod health;
 mod help;
 mod history;
 mod init;
+mod kept;
 mod logs;
 mod man;
 mod migrate;

@@ -16,7 +16,7 @@ use llama_orch::status::{Row, Status};
 use super::diagnostic::Failure;
 use super::page::Page;
 use super::ui::Ui;
-use super::{Global, Narrowing, runtime, text};
+use super::{Global, Narrowing, kept, runtime, text};
 
 /// Show every instance: state, build, address
 ///
@@ -135,6 +135,9 @@ pub(crate) fn run(global: &Global, args: &StatusArgs, ui: &Ui) -> Result<u8, Fai
                 ui.data(text::note(&row.name, note, ui.width()));
             }
         }
+    }
+    if !args.json {
+        kept::remark(&root, ui);
     }
     sight.loaded?;
     Ok(u8::from(attention || status.is_unhealthy()))

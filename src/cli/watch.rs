@@ -29,8 +29,7 @@ use super::{Global, ReasonArgs, apply, runtime, text};
 /// Files, states, git, holds that are over and, for want of those, the time lead to one ordinary pass each. What it
 /// may do by itself stands under `watch` in orchestrator.yaml. Ending it, in whatever way, touches no server.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-#[command(after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub(crate) struct WatchArgs {
     #[command(subcommand)]
     command: Option<WatchCommand>,
@@ -43,7 +42,7 @@ pub(crate) struct WatchArgs {
     page: PageArgs,
 }
 
-/// What a person halts of it, whether it runs or not.
+/// What can be asked of watch, whether it runs or not.
 #[derive(Debug, Subcommand)]
 enum WatchCommand {
     Suspend(suspend::SuspendArgs),
@@ -86,7 +85,7 @@ const EXAMPLES: &str = "\
 Examples:
   llama-orch watch
   llama-orch watch --git --verify-commits    # on a server; see `service install`
-  llama-orch watch --once --no-page          # from a timer
+  llama-orch watch --once                    # from a timer
   llama-orch watch suspend --reason 'a demo until five'
 
 Exit codes:
@@ -128,11 +127,14 @@ impl WatchArgs {
 
 pub(crate) fn run(global: &Global, args: &WatchArgs, ui: &Ui) -> Result<u8, Failure> {
     match &args.command {
-        Some(WatchCommand::Suspend(args)) => return suspend::run(global, args, ui),
-        Some(WatchCommand::Resume(args)) => return resume::run(global, args, ui),
-        Some(WatchCommand::Pin(args)) => return pin::run(global, args, ui),
-        None => {}
+        Some(WatchCommand::Suspend(args)) => suspend::run(global, args, ui),
+        Some(WatchCommand::Resume(args)) => resume::run(global, args, ui),
+        Some(WatchCommand::Pin(args)) => pin::run(global, args, ui),
+        None => keep(global, args, ui),
     }
+}
+
+fn keep(global: &Global, args: &WatchArgs, ui: &Ui) -> Result<u8, Failure> {
     let root = global.writable_root()?;
     let speaker = Speaker {
         ui,

@@ -50,4 +50,5 @@ mod update;
 mod upgraded;
 mod version;
 mod watch;
+mod watch_git;
 mod watch_halted;

@@ -78,12 +78,12 @@ impl Keeper<'_> {
         resolved.desired = resolved.desired.unattended(watch);
         let backend = Local::new(&loaded, terms);
         let observed = backend.observe(&resolved.desired).await;
-        let plan = plan::plan(&resolved.desired, &observed)
-            .permitted(watch)
-            .paced();
+        let plan = plan::plan(&resolved.desired, &observed).permitted(watch);
+        // What failed is out of the way before the rest is brought to its pace.
         let plan = self
             .attempts
-            .held_back(plan, observed.at, watch.retry_interval);
+            .held_back(plan, observed.at, watch.retry_interval)
+            .paced();
         Ok(Sight {
             loaded,
             backend,
