@@ -78,7 +78,7 @@ fn pass(entry: &Entry, now: Timestamp, width: Option<usize>) -> String {
             "  told".to_owned(),
             notice.kind.word().replace('_', " "),
             notice.subject.clone(),
-            notice.text.clone(),
+            notice.without_subject().to_owned(),
         ]
     });
     let rows = rows.chain(notices);

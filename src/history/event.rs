@@ -79,14 +79,12 @@ impl Event {
     }
 
     fn of_notice(entry: &Entry, notice: &Notice) -> Self {
-        let about = format!("{} ", notice.subject);
-        let text = notice.text.strip_prefix(&about).unwrap_or(&notice.text);
         Self {
             at: notice.at.clone(),
             kind: EventKind::Notice,
             subject: Some(notice.subject.clone()),
             notice: Some(notice.clone()),
-            text: text.to_owned(),
+            text: notice.without_subject().to_owned(),
             ..Self::of_pass(entry)
         }
     }

@@ -1,10 +1,6 @@
 //! A history of several files, read while others append to it and turn it over.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "sets files up and looks at them"
-)]
+#![expect(clippy::disallowed_methods, reason = "sets files up and looks at them")]
 
 use std::fs::OpenOptions;
 use std::io::Write as _;

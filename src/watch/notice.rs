@@ -103,6 +103,15 @@ pub struct Notice {
     pub details: Option<String>,
 }
 
+impl Notice {
+    /// The text without the subject, for whoever shows that beside it.
+    pub fn without_subject(&self) -> &str {
+        let rest = self.text.strip_prefix(&self.subject);
+        let rest = rest.and_then(|rest| rest.strip_prefix(' '));
+        rest.unwrap_or(&self.text)
+    }
+}
+
 /// What was told and not taken back, and what was told so lately that it is not to be told again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Told {
@@ -137,11 +146,9 @@ struct ToldCondition {
     /// Whether it was so when last looked.
     present: bool,
     /// Whether it was told, this time.
-    told: bool,
+    word: Word,
     /// Whether that it is over is still to be told.
     owed: bool,
-    /// Whether it was not told this time, having been told too lately.
-    kept_back: bool,
     /// How often that was so since it was told last, this time included.
     kept_back_times: u32,
     /// When it was told last.
@@ -154,6 +161,18 @@ struct ToldCondition {
     other: BTreeMap<String, serde_json::Value>,
 }
 
+/// What became of a condition that is so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    /// It may mend itself yet.
+    Unsaid,
+    /// It was told too lately.
+    KeptBack,
+    /// It was told.
+    Told,
+}
+
 impl ToldCondition {
     fn new(condition: &Condition, at: Timestamp) -> Self {
         Self {
@@ -162,9 +181,8 @@ impl ToldCondition {
             code: condition.code.clone(),
             since: at,
             present: false,
-            told: false,
+            word: Word::Unsaid,
             owed: false,
-            kept_back: false,
             kept_back_times: 0,
             told_at: None,
             commit: None,
@@ -176,13 +194,12 @@ impl ToldCondition {
     /// Takes in that it is so.
     fn see(&mut self, condition: &Condition, at: Timestamp) {
         let said = condition.said();
-        let is_news = self.told || self.kept_back;
+        let was_due = self.word != Word::Unsaid;
         let differs = condition.is_told_by_text() && said != self.said;
         // One that was waited out goes on being waited out: a crash loop comes and goes by nature.
-        if is_news && (!self.present || differs) {
+        if was_due && (!self.present || differs) {
             self.since = at;
-            self.told = false;
-            self.kept_back = false;
+            self.word = Word::Unsaid;
         }
         self.present = true;
         self.said = said;
@@ -190,14 +207,14 @@ impl ToldCondition {
 
     /// Whether it is to be told now.
     fn is_due(&mut self, condition: &Condition, at: Timestamp, commit: Option<&String>) -> bool {
-        if self.told || at.duration_since(self.since) < condition.patience() {
+        if self.word == Word::Told || at.duration_since(self.since) < condition.patience() {
             return false;
         }
         let lately = self.was_told_lately(at);
         // Another commit is another matter: whoever pushed it waits for word of it.
         if lately && (commit.is_none() || commit == self.commit.as_ref()) {
-            if !self.kept_back {
-                self.kept_back = true;
+            if self.word != Word::KeptBack {
+                self.word = Word::KeptBack;
                 self.kept_back_times = self.kept_back_times.saturating_add(1);
             }
             return false;
@@ -217,10 +234,9 @@ impl ToldCondition {
     fn tell(&mut self, at: Timestamp, commit: Option<&String>) -> u32 {
         let before = self
             .kept_back_times
-            .saturating_sub(u32::from(self.kept_back));
-        self.told = true;
+            .saturating_sub(u32::from(self.word == Word::KeptBack));
+        self.word = Word::Told;
         self.owed = true;
-        self.kept_back = false;
         self.kept_back_times = 0;
         self.told_at = Some(at);
         self.commit = commit.cloned();
@@ -307,8 +323,6 @@ fn taken_back(told: &mut Told, snapshot: &Snapshot, at: Timestamp) -> Vec<Notice
             if entry.subject != *subject {
                 return true;
             }
-            // What was never told has nothing to come back to.
-            entry.told |= entry.kept_back;
             entry.owed = false;
             entry.was_told_lately(at)
         });

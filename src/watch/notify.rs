@@ -3,11 +3,6 @@
 //!
 //! What is told is decided by [`super::notice`]. How all that a command has started is ended is in `os`.
 
-#![expect(
-    clippy::disallowed_types,
-    reason = "hands processes over to the runtime"
-)]
-
 #[cfg_attr(unix, path = "notify/unix.rs")]
 #[cfg_attr(windows, path = "notify/windows.rs")]
 mod os;
@@ -91,7 +86,9 @@ impl Notifier {
             if command.is_empty() {
                 queue.clear();
             } else {
-                notices.into_iter().for_each(|notice| queue.push(notice));
+                for notice in notices {
+                    queue.push(notice);
+                }
             }
         });
         self.shared.changed.notify_one();

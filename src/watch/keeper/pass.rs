@@ -339,9 +339,10 @@ impl Keeper<'_> {
             resync = watch.resync;
             self.resync = resync;
             let at = sight.observed.at;
+            let left = |until: Timestamp| Duration::try_from(until.duration_since(at));
+            // One whose time is past and that is there still is worth no second look at once.
             let until = sight.plan.wake_at();
-            hold =
-                until.map(|until| Duration::try_from(until.duration_since(at)).unwrap_or_default());
+            hold = until.map(|until| left(until).unwrap_or_default().max(SECOND));
             let stuck = sight.plan.needs_attention();
             if course.result == PassResult::Converged && stuck {
                 course.result = PassResult::Attention;

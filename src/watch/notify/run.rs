@@ -91,21 +91,17 @@ pub(super) async fn hand_over(
         };
         tokio::time::timeout(within, wait).await
     };
-    match ended {
-        Ok(ended) => {
-            // Its number may name another one from here on.
-            group.is_over();
-            let _ = tokio::time::timeout(LAST_WORDS, output.drain()).await;
-            match ended.map_err(RunError::Wait)? {
-                status if status.success() => Ok(()),
-                status => Err(RunError::Failed(status, output.text())),
-            }
-        }
-        Err(_) => {
-            end_all(&mut child, &mut group, ending).await;
-            let _ = tokio::time::timeout(LAST_WORDS, output.drain()).await;
-            Err(RunError::TooLong(within, output.text()))
-        }
+    let Ok(ended) = ended else {
+        end_all(&mut child, &mut group, ending).await;
+        let _ = tokio::time::timeout(LAST_WORDS, output.drain()).await;
+        return Err(RunError::TooLong(within, output.text()));
+    };
+    // Its number may name another one from here on.
+    group.is_over();
+    let _ = tokio::time::timeout(LAST_WORDS, output.drain()).await;
+    match ended.map_err(RunError::Wait)? {
+        status if status.success() => Ok(()),
+        status => Err(RunError::Failed(status, output.text())),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use insta::assert_snapshot;
+use jiff::Timestamp;
 use llama_orch::history::{self, Entry};
 use llama_orch::root::Root;
 use llama_orch::watch::notice::{Notice, NoticeKind};
@@ -17,10 +18,10 @@ use crate::support::sandbox::Sandbox;
 /// How long a line may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn noticed() -> Entry {
+fn noticed(at: Timestamp) -> Entry {
     let notice = Notice {
         schema: 1,
-        at: "2026-11-28T02:15:04Z".to_owned(),
+        at: at.to_string(),
         kind: NoticeKind::RolledBack,
         subject: "chat".to_owned(),
         code: "failed_inputs".to_owned(),
@@ -30,10 +31,7 @@ fn noticed() -> Entry {
         commit: None,
         details: None,
     };
-    Entry::noticed(
-        "2026-11-28T02:15:04Z".parse().expect("a moment"),
-        vec![notice],
-    )
+    Entry::noticed(at, vec![notice])
 }
 
 fn append(sandbox: &Sandbox, entry: &Entry) {
@@ -42,8 +40,8 @@ fn append(sandbox: &Sandbox, entry: &Entry) {
 
 /// A pass that is known by its subject.
 fn pass(number: usize) -> Entry {
-    let mut entry = noticed();
-    entry.verb = "apply".to_owned();
+    let mut entry = noticed("2026-11-28T02:15:04Z".parse().expect("a moment"));
+    "apply".clone_into(&mut entry.verb);
     entry.notices.clear();
     entry.steps.push(history::StepEntry {
         action: "start".to_owned(),
@@ -108,21 +106,62 @@ fn each_step_and_each_notice_is_one_line() {
     sandbox.run(&["apply", "--quiet"]).assert_code(0);
     sandbox.write_instances(&[("chat", 1002)]);
     sandbox.run(&["apply", "--quiet"]).assert_code(1);
-    append(&sandbox, &noticed());
+    append(&sandbox, &noticed(Timestamp::now()));
     sandbox
         .run(&["down", "chat", "--reason", "noise"])
         .assert_code(0);
-    assert_snapshot!(sandbox.run(&["events"]), @"");
-    assert_snapshot!(sandbox.run(&["events", "-n", "3", "chat"]), @"");
-    assert_snapshot!(sandbox.run(&["events", "chas"]), @"");
+    assert_snapshot!(sandbox.run(&["events"]), @r"
+    exit code 0
+    --- stdout
+    [DATE]  install   b1001 [CPU]  done in [TIME]: [SIZE] download, not installed
+    [DATE]  start     chat          done in [TIME]: not running
+    [DATE]  install   b1002 [CPU]  done in [TIME]: [SIZE] download, not installed
+    [DATE]  restart   chat          failed: b1002 exited with code 1; rolled back to b1001
+    [DATE]  notice    chat          rolled back: b1002 failed [TIME] ago: exited with code 1; b1001 runs
+    [DATE]  stop      chat          done in [TIME]: put down: noise
+    ");
+    assert_snapshot!(sandbox.run(&["events", "-n", "3", "chat"]), @r"
+    exit code 0
+    --- stdout
+    [DATE]  restart   chat          failed: b1002 exited with code 1; rolled back to b1001
+    [DATE]  notice    chat          rolled back: b1002 failed [TIME] ago: exited with code 1; b1001 runs
+    [DATE]  stop      chat          done in [TIME]: put down: noise
+    ");
+    assert_snapshot!(sandbox.run(&["events", "chas"]), @r"
+    exit code 64
+    --- stderr
+    error: there is no instance `chas`
+    hint: did you mean `chat`?
+    ");
     sandbox.set("COLUMNS", "80");
     let narrow = sandbox.run(&["events"]);
     assert!(
         narrow.stdout.lines().all(|line| line.len() <= 80),
         "{narrow}"
     );
-    assert_snapshot!(narrow, @"");
-    assert_snapshot!(sandbox.run(&["history", "-n", "2"]), @"");
+    assert_snapshot!(narrow, @r"
+    exit code 0
+    --- stdout
+    [DATE]  install   b1001 [CPU]  done in [TIME]: [SIZE] download,
+                                                  not installed
+    [DATE]  start     chat          done in [TIME]: not running
+    [DATE]  install   b1002 [CPU]  done in [TIME]: [SIZE] download,
+                                                  not installed
+    [DATE]  restart   chat          failed: b1002 exited with code 1;
+                                                 rolled back to b1001
+    [DATE]  notice    chat          rolled back: b1002 failed [TIME] ago:
+                                                 exited with code 1; b1001 runs
+    [DATE]  stop      chat          done in [TIME]: put down: noise
+    ");
+    assert_snapshot!(sandbox.run(&["history", "-n", "2"]), @r"
+    exit code 0
+    --- stdout
+    [DATE], [TIME] ago  watch
+      told  rolled back  chat  rolled back: b1002 failed [TIME] ago: exited with code
+                               1; b1001 runs
+    [DATE], [TIME] ago  down  [TIME]: noise
+      done  stop  chat  [TIME]; put down: noise
+    ");
 
     let schema = include_str!("../../../docs/schemas/events.schema.json");
     let schema = serde_json::from_str(schema).expect("JSON");
