@@ -52,6 +52,8 @@ pub struct Checkout {
     failed_fetches: u32,
     /// Whether the files that lie there may be gone by.
     usable: bool,
+    /// The commit a pass last went by.
+    looked_at: Option<String>,
     /// Ranges whose signatures were good.
     verified: Vec<Range>,
 }
@@ -97,6 +99,7 @@ impl Checkout {
             brake: Brake::default(),
             failed_fetches: 0,
             usable: false,
+            looked_at: None,
             verified: Vec::new(),
         };
         checkout.follow(&head).await?;
@@ -157,24 +160,25 @@ impl Checkout {
         self.state.commit != was
     }
 
-    /// Looks at the work tree anew, without moving it. Whether a pass may go by the files that lie there.
+    /// Looks at the work tree anew, without moving it, when a pass begins. Whether that may go by the files that
+    /// lie there.
     pub async fn look(&mut self, now: Timestamp) -> bool {
         match self.consider().await {
             Ok((decision, _)) => self.tell(decision, now),
             Err(error) => self.lose(&error, now),
         }
+        self.looked_at = self.usable.then(|| self.state.commit.clone());
         self.usable
     }
 
-    /// Keeps the commit that lies there as the one a pass was last carried out on. It goes forward only,
-    /// unless a person pinned it.
+    /// Keeps the commit that was last looked at as the one a pass was carried out on; another one may lie there
+    /// by now. It goes forward only, unless a person pinned it.
     pub async fn applied(&mut self) -> Result<(), GitError> {
-        let head = self.state.commit.clone();
         let old = self.clone.kept(Kept::Applied).await?;
         self.state.applied.clone_from(&old);
-        if !self.usable {
+        let Some(head) = self.looked_at.clone() else {
             return Ok(());
-        }
+        };
         if self.options.verify {
             self.keep_verified(old.as_deref().unwrap_or(&head)).await?;
             self.keep_verified(&head).await?;

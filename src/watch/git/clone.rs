@@ -209,7 +209,7 @@ impl Clone {
             &below("instances/"),
         ];
         for path in self.git.look(&others).await?.split('\0') {
-            if !path.is_empty() {
+            if self.counts(path) {
                 found.push(LocalEdit {
                     path: words::plain(path),
                     is_tracked: false,
@@ -217,6 +217,18 @@ impl Clone {
             }
         }
         Ok(found)
+    }
+
+    /// Whether a file that git does not know is one that says what runs.
+    fn counts(&self, path: &str) -> bool {
+        let Some(name) = path.strip_prefix(&self.prefix) else {
+            return false;
+        };
+        let parts: Vec<&str> = name.split('/').collect();
+        matches!(
+            parts[..],
+            [MANIFEST | LOCK] | ["instances", _, "config.json"]
+        )
     }
 
     /// What git says of the signatures of these commits.

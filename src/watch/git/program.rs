@@ -8,11 +8,13 @@
 )]
 
 use std::io;
-use std::process::Stdio;
+use std::pin::pin;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tokio::process::Command;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
 
 use super::error::GitError;
 use super::words;
@@ -23,6 +25,9 @@ const LOCAL: Duration = Duration::from_secs(60);
 const NETWORK: Duration = Duration::from_secs(60);
 /// How long it may take for the signatures of many commits.
 const SIGNATURES: Duration = Duration::from_mins(5);
+
+/// How long what it said may take to arrive once it has ended.
+const REMAINDER: Duration = Duration::from_secs(1);
 
 /// What the caller's environment must not decide: which repository it is, and what git tells of itself,
 /// which may be a secret.
@@ -180,7 +185,7 @@ impl Git {
             io::ErrorKind::NotFound if self.folder.is_dir() => GitError::Missing,
             _ => GitError::NotStarted(source),
         })?;
-        let output = tokio::time::timeout(patience, child.wait_with_output())
+        let output = tokio::time::timeout(patience, output_of(child))
             .await
             .map_err(|_| GitError::TimedOut {
                 verb: verb(),
@@ -217,6 +222,37 @@ impl Git {
         command.process_group(0);
         command
     }
+}
+
+/// What a process says until it ends. What it leaves running, such as an ssh that keeps its connection for
+/// the next one, may hold its output open, and is not waited for.
+async fn output_of(mut child: Child) -> io::Result<Output> {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let status = {
+        let mut read =
+            pin!(async { tokio::join!(all_of(out, &mut stdout), all_of(err, &mut stderr)) });
+        tokio::select! {
+            _ = &mut read => child.wait().await?,
+            status = child.wait() => {
+                // Whatever comes of it, the status counts.
+                let _ = tokio::time::timeout(REMAINDER, &mut read).await;
+                status?
+            }
+        }
+    };
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+async fn all_of(stream: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> io::Result<()> {
+    if let Some(mut stream) = stream {
+        stream.read_to_end(into).await?;
+    }
+    Ok(())
 }
 
 fn done(arguments: &[&str], said: Said) -> Result<String, GitError> {

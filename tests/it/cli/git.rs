@@ -67,7 +67,7 @@ fn what_is_pushed_is_taken_and_remembered_outside_the_work_tree() {
         let mut checkout = world.open(PLAIN).await;
         assert!(!world.turn(&mut checkout).await);
         assert_eq!(hold(&checkout), None);
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         assert_eq!(checkout.state().applied.as_ref(), Some(&first));
 
         let second = world.publish("second");
@@ -81,13 +81,21 @@ fn what_is_pushed_is_taken_and_remembered_outside_the_work_tree() {
         assert_eq!(state.upstream.as_ref(), Some(&second));
         assert_eq!(state.applied.as_ref(), Some(&first));
         assert!(state.fetched_at.is_some());
+        world.carry_out(&mut checkout).await;
+        assert_eq!(checkout.state().applied.as_ref(), Some(&second));
+
+        // One that comes while a pass is at work is not what that pass was carried out on.
+        assert!(checkout.look(world.now()).await);
+        let third = world.publish("third");
+        assert!(world.turn(&mut checkout).await);
         checkout.applied().await.expect("kept");
         assert_eq!(checkout.state().applied.as_ref(), Some(&second));
+        world.carry_out(&mut checkout).await;
 
         // A person tidies up, and another watch begins.
         world.git(&world.server, &["clean", "-fdxq"]);
         let checkout = world.open(PLAIN).await;
-        assert_eq!(checkout.state().applied.as_ref(), Some(&second));
+        assert_eq!(checkout.state().applied.as_ref(), Some(&third));
         assert_eq!(world.git(&world.server, &["status", "--porcelain"]), "");
     });
 }
@@ -100,7 +108,7 @@ fn history_that_was_rewritten_is_not_followed() {
         let second = world.publish("second");
         let mut checkout = world.open(PLAIN).await;
         world.turn(&mut checkout).await;
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         assert_eq!(world.here(), second);
 
         // Another one in its place.
@@ -135,7 +143,7 @@ fn history_that_was_rewritten_is_not_followed() {
         pin(&world, &other);
         assert!(world.advance(&mut checkout).await);
         assert_eq!(world.here(), other);
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         resume(&world);
         let next = world.publish("next");
         assert!(world.turn(&mut checkout).await);
@@ -149,7 +157,7 @@ fn commits_made_here_are_not_left_behind() {
         let mut world = Repositories::new();
         let mut checkout = world.open(PLAIN).await;
         world.turn(&mut checkout).await;
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         world.write_here("orchestrator.yaml", "version: 1\ninstances: {}\n# here\n");
         world.git(&world.server, &["commit", "-qam", "here"]);
         world.turn(&mut checkout).await;
@@ -181,6 +189,7 @@ fn edits_of_the_clone_hold_it_until_they_are_gone() {
         // What is untracked and does not count is nobody's business.
         world.write_here("notes.txt", "mine\n");
         world.write_here("models/big.gguf", "GGUF");
+        world.write_here("instances/chat/notes.txt", "mine\n");
         assert!(checkout.look(world.now()).await);
 
         let edits: [(&str, &str, &[&str]); 3] = [
@@ -197,7 +206,7 @@ fn edits_of_the_clone_hold_it_until_they_are_gone() {
             (
                 "instances/chat/config.json",
                 "`instances/chat/config.json` lies here",
-                &["clean", "-fdq", "instances"],
+                &["clean", "-fdq", "instances/chat/config.json"],
             ),
         ];
         for (name, expected, undo) in edits {
@@ -253,12 +262,12 @@ fn a_person_pins_an_older_commit_and_lets_it_go_again() {
         let mut checkout = world.open(PLAIN).await;
         let second = world.publish("second");
         world.turn(&mut checkout).await;
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         pin(&world, &first);
         assert!(world.advance(&mut checkout).await);
         assert_eq!((world.here(), hold(&checkout)), (first.clone(), None));
         assert_eq!(world.read_here("orchestrator.yaml"), MANIFEST);
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         assert_eq!(checkout.state().applied.as_ref(), Some(&first));
 
         // It stays there, for another watch as well.
@@ -273,12 +282,12 @@ fn a_person_pins_an_older_commit_and_lets_it_go_again() {
         resume(&world);
         assert!(world.advance(&mut checkout).await);
         assert_eq!((world.here(), hold(&checkout)), (third.clone(), None));
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
 
         // By hand, nobody goes behind what was applied.
         world.git(&world.server, &["reset", "-q", "--hard", &second]);
         assert!(!checkout.look(world.now()).await);
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         assert_eq!(checkout.state().applied.as_ref(), Some(&third));
         assert!(world.advance(&mut checkout).await);
         assert_eq!(world.here(), third);
@@ -368,10 +377,10 @@ fn several_roots_in_one_clone_are_kept_apart() {
         let mut world = Repositories::within("hosts/gpu 1");
         let mut checkout = world.open(PLAIN).await;
         world.turn(&mut checkout).await;
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         let second = world.publish("second");
         assert!(world.turn(&mut checkout).await);
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         assert_eq!(checkout.state().applied.as_ref(), Some(&second));
         // An edit elsewhere in the clone counts, a new file elsewhere does not.
         std::fs::write(world.server.join("orchestrator.lock"), "").expect("written");
@@ -407,11 +416,11 @@ fn a_history_that_is_cut_off_is_followed_as_far_as_it_can_be_told() {
         let mut checkout = world.open(PLAIN).await;
         world.turn(&mut checkout).await;
         assert_eq!((hold(&checkout), world.here()), (None, second.clone()));
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         let third = world.publish("third");
         assert!(world.turn(&mut checkout).await);
         assert_eq!(world.here(), third);
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
 
         world.git(&world.author, &["reset", "-q", "--hard", &first]);
         world.write("orchestrator.yaml", &format!("{MANIFEST}# other\n"));
@@ -429,7 +438,7 @@ fn a_clone_without_a_branch_to_follow_stays_where_it_is() {
         let first = world.here();
         let mut checkout = world.open(PLAIN).await;
         world.turn(&mut checkout).await;
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         world.publish("second");
         world.git(&world.server, &["checkout", "-q", "--detach"]);
         assert!(!world.turn(&mut checkout).await);
@@ -545,7 +554,7 @@ fn every_new_commit_has_to_be_signed_where_that_is_asked_for() {
         world.turn(&mut checkout).await;
         assert_eq!((hold(&checkout), world.here()), (None, signed.clone()));
         assert!(checkout.look(world.now()).await);
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
 
         // An unsigned one below a signed one.
         world.write("orchestrator.yaml", &format!("{MANIFEST}# unsigned\n"));
@@ -597,10 +606,10 @@ fn going_back_to_before_commits_were_signed_leads_back_again() {
         let mut checkout = world.open(SIGNED).await;
         world.turn(&mut checkout).await;
         assert_eq!((hold(&checkout), world.here()), (None, signed.clone()));
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         pin(&world, &first);
         assert!(world.advance(&mut checkout).await);
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         assert_eq!(checkout.state().applied.as_ref(), Some(&first));
         resume(&world);
         let mut checkout = world.open(SIGNED).await;
@@ -620,7 +629,7 @@ fn a_merge_hides_no_unsigned_commit() {
         let author = world.author.clone();
         let mut checkout = world.open(PLAIN).await;
         world.turn(&mut checkout).await;
-        checkout.applied().await.expect("kept");
+        world.carry_out(&mut checkout).await;
         let mut checkout = world.open(SIGNED).await;
         world.git(&author, &["switch", "-q", "-c", "side"]);
         world.write("side.txt", "side\n");

@@ -167,6 +167,12 @@ impl Repositories {
         self.advance(checkout).await
     }
 
+    /// A pass over what lies there.
+    pub(crate) async fn carry_out(&mut self, checkout: &mut Checkout) {
+        checkout.look(self.now()).await;
+        checkout.applied().await.expect("kept");
+    }
+
     /// Advances without fetching.
     pub(crate) async fn advance(&mut self, checkout: &mut Checkout) -> bool {
         let brake = Brake::read(&self.root()).expect("readable");
