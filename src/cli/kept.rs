@@ -26,8 +26,7 @@ fn lines(state: &WatchState, now: Timestamp) -> Vec<String> {
         when(&state.since)
     )];
     if let Some(suspended) = &state.suspended {
-        let reason = suspended.reason.iter();
-        let reason: String = reason.map(|reason| format!(": {reason}")).collect();
+        let reason = because(suspended.reason.as_deref());
         lines.push(format!(
             "  suspended {}{reason}; `llama-orch watch resume`",
             when(&suspended.at)
@@ -58,8 +57,7 @@ fn lines(state: &WatchState, now: Timestamp) -> Vec<String> {
             git.subject
         ));
         if let Some(pinned) = &git.pinned {
-            let reason = pinned.reason.iter();
-            let reason: String = reason.map(|reason| format!(": {reason}")).collect();
+            let reason = because(pinned.reason.as_deref());
             lines.push(format!(
                 "  git: pinned to {} {}{reason}; `llama-orch watch resume`",
                 short(&pinned.commit),
@@ -74,4 +72,8 @@ fn lines(state: &WatchState, now: Timestamp) -> Vec<String> {
         }
     }
     lines
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": {reason}"))
 }

@@ -279,7 +279,7 @@ impl Checkout {
             _ => head_there == Ancestry::Yes,
         };
         let applied = clone.kept(Kept::Applied).await?;
-        let (applied_there, applied_here) = match &applied {
+        let (there_has_applied, here_has_applied) = match &applied {
             Some(applied) => (
                 is_there(applied).await?,
                 clone.descends(&head.commit, applied).await?,
@@ -300,8 +300,8 @@ impl Checkout {
             head_there,
             head_was_there,
             applied,
-            applied_there,
-            applied_here,
+            applied_there: there_has_applied,
+            applied_here: here_has_applied,
             edits: clone.edits().await?,
             pinned,
             suspended: self.brake.suspended.is_some(),
@@ -323,10 +323,10 @@ impl Checkout {
             let address = self.clone.address(&tracking.remote).await?;
             self.clone.hide(&address);
             self.state.remote = words::without_credentials(&address);
-            self.state.branch = tracking.branch().to_owned();
+            tracking.branch().clone_into(&mut self.state.branch);
         } else if let Some(branch) = &head.branch {
             let short = branch.strip_prefix("refs/heads/").unwrap_or(branch);
-            self.state.branch = short.to_owned();
+            short.clone_into(&mut self.state.branch);
         }
         self.tracking = tracking;
         self.state.upstream = match self.clone.upstream(self.tracking.as_ref()).await? {

@@ -183,9 +183,7 @@ impl Keeper<'_> {
             tokens_per_second: speed(&row.name),
             row,
         });
-        let history = history::read(&self.root).map(|(entries, _)| entries);
-        let mut history = history.unwrap_or_default();
-        history.drain(..history.len().saturating_sub(PASSES_SHOWN));
+        let history = history::last(&self.root, PASSES_SHOWN).unwrap_or_default();
         let snapshot = Snapshot {
             at: status.at,
             instances: instances.collect(),

@@ -268,7 +268,8 @@ impl Keeper<'_> {
                 course.count(report);
                 self.voice.ends(report, took);
                 let outcomes = report.outcomes.iter();
-                let tried = outcomes.filter_map(|(step, outcome)| Some((step, tried(outcome)?)));
+                let tried = outcomes.filter(|(_, outcome)| was_tried(outcome));
+                let tried = tried.map(|(step, outcome)| (step, why_failed(outcome)));
                 self.attempts.note(tried, reconcile::now());
                 (Entry::of("watch".into(), course.at, took, report), None)
             }
@@ -463,20 +464,25 @@ fn words(error: &LoadError) -> String {
     }
 }
 
-/// What an outcome says of trying again: `None` where it says nothing.
-fn tried(outcome: &Outcome) -> Option<Option<String>> {
+/// Whether an outcome says anything of trying again.
+const fn was_tried(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Done { .. } => Some(None),
         Outcome::Failed(
             ActionError::Stale(_) | ActionError::PutDown(_) | ActionError::Suspended(_),
         )
         | Outcome::Skipped { .. }
-        | Outcome::GivenUp(_) => None,
+        | Outcome::GivenUp(_) => false,
         // A gate that failed for good is on record and planned no more; one that failed for a cause that may pass
         // would be tried without end, each time at the cost of what runs in its stead.
-        Outcome::Failed(error @ (ActionError::Failed { .. } | ActionError::GateFailed { .. })) => {
-            Some(Some(history::chain(error)))
-        }
+        Outcome::Done { .. }
+        | Outcome::Failed(ActionError::Failed { .. } | ActionError::GateFailed { .. }) => true,
+    }
+}
+
+fn why_failed(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Failed(error) => Some(history::chain(error)),
+        Outcome::Done { .. } | Outcome::Skipped { .. } | Outcome::GivenUp(_) => None,
     }
 }
 

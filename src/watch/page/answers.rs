@@ -57,7 +57,7 @@ impl Answers {
         while latest.changed().await.is_ok() {
             *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// The latest snapshot there is.

@@ -1,4 +1,4 @@
-//! The snapshot as Prometheus and OpenMetrics read it. docs/METRICS.md says what each means; a test holds the
+//! The snapshot as Prometheus and `OpenMetrics` read it. docs/METRICS.md says what each means; a test holds the
 //! two together.
 //!
 //! Everything is made anew from one snapshot: nothing is counted here, so what is gone leaves no series behind.
@@ -152,7 +152,7 @@ impl Collector for Told {
                     Kind::Counter | Kind::BytesCounter => {
                         metric
                             .encode_family(&series.labels)?
-                            .encode_counter::<NoLabelSet, f64, f64>(&series.value, None)?
+                            .encode_counter::<NoLabelSet, f64, f64>(&series.value, None)?;
                     }
                     Kind::Gauge | Kind::Seconds | Kind::Bytes => metric
                         .encode_family(&series.labels)?

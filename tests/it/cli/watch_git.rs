@@ -271,7 +271,7 @@ fn with_the_remote_gone_servers_are_kept_as_they_are() {
     watching.wait(&world.sandbox, "git: cannot fetch", 1);
     crate::support::sandbox::kill(pids.1);
     world.sandbox.wait("embed is started again", || {
-        world.sandbox.pid("embed") != pids.1
+        runs_as_another(&world.sandbox, "embed", pids.1)
     });
     std::fs::rename(world.home.join("away.git"), world.home.join("remote.git")).expect("renamed");
     signal(watching.pid(), Signal::HUP);

@@ -1,8 +1,6 @@
 //! Snapshots to look at: one of everything, one where all is well, one that means harm.
 
-use llama_orch::binaries::{
-    Binary, BinaryList, How, Trust, UnfinishedDownload, UnknownUse, Use,
-};
+use llama_orch::binaries::{Binary, BinaryList, How, Trust, UnfinishedDownload, UnknownUse, Use};
 use llama_orch::history::{Entry, StepEntry};
 use llama_orch::plan::json::{
     BlockerDocument, ChangeDocument, HoldDocument, PlanDocument, StepDocument, SubjectDocument,
@@ -186,6 +184,7 @@ fn pass(verb: &str, ago_seconds: i64, steps: Vec<StepEntry>) -> Entry {
         succeeded: steps.iter().all(|step| step.outcome == "done"),
         interrupted: steps.iter().any(|step| step.outcome == "interrupted"),
         steps,
+        notices: Vec::new(),
     }
 }
 
@@ -208,15 +207,43 @@ pub(crate) fn everything() -> Snapshot {
     let mut snapshot = well(3);
     let states = [
         ("audio", S::Starting, Some("its gate is not decided yet")),
-        ("batch", S::BackingOff, Some("it ended and is started again")),
-        ("draft", S::GaveUp, Some("gave up after 5 restarts; `llama-orch retry draft` tries again")),
-        ("guard", S::Failed, Some("b9553 failed its gate 2 h ago; change the pin or `llama-orch retry guard`")),
+        (
+            "batch",
+            S::BackingOff,
+            Some("it ended and is started again"),
+        ),
+        (
+            "draft",
+            S::GaveUp,
+            Some("gave up after 5 restarts; `llama-orch retry draft` tries again"),
+        ),
+        (
+            "guard",
+            S::Failed,
+            Some("b9553 failed its gate 2 h ago; change the pin or `llama-orch retry guard`"),
+        ),
         ("judge", S::Unresponsive, None),
-        ("legacy", S::Unsupervised, Some("nobody watches it; `llama-orch apply` starts a supervisor")),
-        ("ocr", S::Stopped, Some("blocked: port 8075 is held by `python3` (pid 4121)")),
+        (
+            "legacy",
+            S::Unsupervised,
+            Some("nobody watches it; `llama-orch apply` starts a supervisor"),
+        ),
+        (
+            "ocr",
+            S::Stopped,
+            Some("blocked: port 8075 is held by `python3` (pid 4121)"),
+        ),
         ("spare", S::Down, None),
-        ("tools", S::Held, Some("waits for `embed`, which is starting")),
-        ("unseen", S::Unknown, Some("its `state.json` cannot be read")),
+        (
+            "tools",
+            S::Held,
+            Some("waits for `embed`, which is starting"),
+        ),
+        (
+            "unseen",
+            S::Unknown,
+            Some("its `state.json` cannot be read"),
+        ),
     ];
     for (name, state, note) in states {
         let mut one = instance(name, state);
@@ -230,10 +257,15 @@ pub(crate) fn everything() -> Snapshot {
     });
     snapshot.instances[2].row.in_manifest = Some(false);
     snapshot.instances[2].row.matches = false;
-    snapshot.instances.sort_by(|a, b| a.row.name.cmp(&b.row.name));
+    snapshot
+        .instances
+        .sort_by(|a, b| a.row.name.cmp(&b.row.name));
     snapshot.watch = troubled();
     snapshot.plan = planned();
-    let uses = [("chat", vec![How::Runs, How::Pinned]), ("guard", vec![How::Rollback])];
+    let uses = [
+        ("chat", vec![How::Runs, How::Pinned]),
+        ("guard", vec![How::Rollback]),
+    ];
     let uses = uses.map(|(instance, how)| Use {
         instance: instance.to_owned(),
         how,
@@ -246,8 +278,12 @@ pub(crate) fn everything() -> Snapshot {
     own.installed_at = None;
     let mut unverified = binary("c0ffee00", "b9101", Vec::new());
     unverified.trust = Trust::Unverified;
-    snapshot.binaries.binaries =
-        vec![binary("3aecf5b8", "b9553", uses.to_vec()), damaged, own, unverified];
+    snapshot.binaries.binaries = vec![
+        binary("3aecf5b8", "b9553", uses.to_vec()),
+        damaged,
+        own,
+        unverified,
+    ];
     snapshot.binaries.unknown_uses = vec![UnknownUse {
         instance: Some("unseen".to_owned()),
         why: "its record cannot be read".to_owned(),
@@ -270,7 +306,11 @@ pub(crate) fn everything() -> Snapshot {
             ],
         ),
         pass("down", 900, vec![step("stop", "spare", "done", None)]),
-        pass("apply", 300, vec![step("restart", "chat", "interrupted", None)]),
+        pass(
+            "apply",
+            300,
+            vec![step("restart", "chat", "interrupted", None)],
+        ),
     ]);
     snapshot.history[3].reason = Some("the model is being replaced".to_owned());
     snapshot
@@ -328,7 +368,8 @@ fn troubled() -> WatchState {
         fetch_error: Some("could not resolve host: example.org".to_owned()),
         hold: Some(GitHoldState {
             reason: "local_edits".to_owned(),
-            text: "`orchestrator.yaml` was edited in the clone; commit it or `git restore` it".to_owned(),
+            text: "`orchestrator.yaml` was edited in the clone; commit it or `git restore` it"
+                .to_owned(),
             since: ago(250),
         }),
         pinned: Some(Pinned {
@@ -374,17 +415,33 @@ fn planned() -> PlanDocument {
         changes_present: true,
         converged: false,
         steps: vec![
-            step(0, "install", of_binary("b9600"), "29.8 MiB download, not installed"),
+            step(
+                0,
+                "install",
+                of_binary("b9600"),
+                "29.8 MiB download, not installed",
+            ),
             restart,
-            step(2, "update", of_instance("rerank"), "restart_policy (no restart)"),
+            step(
+                2,
+                "update",
+                of_instance("rerank"),
+                "restart_policy (no restart)",
+            ),
             step(3, "start", of_instance("audio"), "not running"),
-            step(4, "remove", of_instance("old"), "no longer in `orchestrator.yaml`"),
+            step(
+                4,
+                "remove",
+                of_instance("old"),
+                "no longer in `orchestrator.yaml`",
+            ),
         ],
         holds: vec![
             HoldDocument {
                 subject: of_instance("guard"),
                 reason: "failed".to_owned(),
-                text: "b9553 failed its gate 2 h ago; change the pin or `llama-orch retry guard`".to_owned(),
+                text: "b9553 failed its gate 2 h ago; change the pin or `llama-orch retry guard`"
+                    .to_owned(),
                 until: Some(ago(-600)),
                 failure: true,
             },
