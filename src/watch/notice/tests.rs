@@ -463,7 +463,7 @@ fn what_a_person_did_or_what_follows_from_another_is_not_told() {
         HoldReason::Protected,
         HoldReason::WaitsFor(other.clone()),
         HoldReason::WaitsForCanary(other.clone()),
-        HoldReason::LeftOut(other),
+        HoldReason::LeftOut(Subject::Instance(other)),
         HoldReason::RolledBack {
             build: "b9001".parse().expect("a build"),
             instead_of: "b9002".parse().expect("a build"),

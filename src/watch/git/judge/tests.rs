@@ -328,7 +328,7 @@ fn where_that_is_asked_for_nothing_unsigned_is_taken_or_gone_by() {
         (
             "what is new is",
             verifying(behind(), &[]),
-            "verify a..b, not usable",
+            "verify a..b, usable",
         ),
         (
             "it is good",
@@ -348,7 +348,7 @@ fn where_that_is_asked_for_nothing_unsigned_is_taken_or_gone_by() {
         (
             "then what follows",
             verifying(first(), &[("", "a", true)]),
-            "verify a..b, not usable",
+            "verify a..b, usable",
         ),
         (
             "both are good",
@@ -373,7 +373,7 @@ fn where_that_is_asked_for_nothing_unsigned_is_taken_or_gone_by() {
         (
             "a pin is asked about as well",
             verifying(pinned(Ancestry::Yes), &[]),
-            "verify a..p, not usable",
+            "verify a..p, usable",
         ),
         (
             "and no way round it",
