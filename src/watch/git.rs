@@ -279,13 +279,11 @@ impl Checkout {
             _ => head_there == Ancestry::Yes,
         };
         let applied = clone.kept(Kept::Applied).await?;
-        let (applied_there, applied_here) = match &applied {
-            Some(applied) => (
-                is_there(applied).await?,
-                clone.descends(&head.commit, applied).await?,
-            ),
-            None => (Ancestry::Unknown, Ancestry::Unknown),
-        };
+        let (mut applied_there, mut applied_below) = (Ancestry::Unknown, Ancestry::Unknown);
+        if let Some(applied) = &applied {
+            applied_there = is_there(applied).await?;
+            applied_below = clone.descends(&head.commit, applied).await?;
+        }
         let pinned = match &self.brake.pinned {
             Some(pin) => Some(PinnedAt {
                 there: is_there(&pin.commit).await?,
@@ -301,7 +299,7 @@ impl Checkout {
             head_was_there,
             applied,
             applied_there,
-            applied_here,
+            applied_below,
             edits: clone.edits().await?,
             pinned,
             suspended: self.brake.suspended.is_some(),
@@ -323,10 +321,10 @@ impl Checkout {
             let address = self.clone.address(&tracking.remote).await?;
             self.clone.hide(&address);
             self.state.remote = words::without_credentials(&address);
-            self.state.branch = tracking.branch().to_owned();
+            tracking.branch().clone_into(&mut self.state.branch);
         } else if let Some(branch) = &head.branch {
             let short = branch.strip_prefix("refs/heads/").unwrap_or(branch);
-            self.state.branch = short.to_owned();
+            short.clone_into(&mut self.state.branch);
         }
         self.tracking = tracking;
         self.state.upstream = match self.clone.upstream(self.tracking.as_ref()).await? {

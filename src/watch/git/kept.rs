@@ -1,6 +1,8 @@
 //! What is remembered of a clone from one pass to the next: as references of the clone, outside the work tree,
 //! so that no tidying up loses them and git keeps the commits. Several roots in one clone have their own.
 
+use std::fmt::Write as _;
+
 use super::clone::Clone;
 use super::error::GitError;
 
@@ -51,7 +53,9 @@ impl Clone {
                         name.push(char::from(byte));
                     }
                     // Not everything a folder can be called can a reference be.
-                    other => name.push_str(&format!("%{other:02X}")),
+                    other => {
+                        let _ = write!(name, "%{other:02X}");
+                    }
                 }
             }
         }

@@ -20,9 +20,9 @@ use super::error::GitError;
 use super::words;
 
 /// How long git may take for what needs no network.
-const LOCAL: Duration = Duration::from_secs(60);
+const LOCAL: Duration = Duration::from_mins(1);
 /// How long it may take to fetch.
-const NETWORK: Duration = Duration::from_secs(60);
+const NETWORK: Duration = Duration::from_mins(1);
 /// How long it may take for the signatures of many commits.
 const SIGNATURES: Duration = Duration::from_mins(5);
 

@@ -13,7 +13,7 @@ fn settled() -> Facts {
         head_was_there: true,
         applied: Some("a".to_owned()),
         applied_there: Ancestry::Yes,
-        applied_here: Ancestry::Yes,
+        applied_below: Ancestry::Yes,
         edits: Vec::new(),
         pinned: None,
         suspended: false,
@@ -88,7 +88,7 @@ fn it_goes_forward_and_nowhere_else() {
             "a person went behind what was applied",
             Facts {
                 head: "z".to_owned(),
-                applied_here: Ancestry::No,
+                applied_below: Ancestry::No,
                 upstream: Upstream::At("a".to_owned()),
                 ..settled()
             },
@@ -117,7 +117,7 @@ fn it_goes_forward_and_nowhere_else() {
             Facts {
                 head: "b".to_owned(),
                 applied_there: Ancestry::No,
-                applied_here: Ancestry::No,
+                applied_below: Ancestry::No,
                 ..behind()
             },
             "hold rewritten, not usable",
@@ -200,7 +200,7 @@ fn a_person_may_hold_it_anywhere_in_the_branch() {
     let there = pinned(Ancestry::Yes);
     let at_pin = Facts {
         head: "p".to_owned(),
-        applied_here: Ancestry::No,
+        applied_below: Ancestry::No,
         ..there.clone()
     };
     assert_table(vec![
