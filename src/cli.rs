@@ -39,6 +39,7 @@ mod resume;
 mod retry;
 mod rollback;
 mod selection;
+mod service;
 mod status;
 mod suspend;
 mod switch;
@@ -146,6 +147,9 @@ enum Command {
     /// Show what past passes did
     History(history::HistoryArgs),
     Events(events::EventsArgs),
+    /// Have the machine start watch by itself
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
     /// Look for what is wrong here, and say what to do about it
     Doctor(doctor::DoctorArgs),
     /// Show, install and remove builds of llama.cpp
@@ -295,6 +299,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Logs(args) => logs::run(&cli.global, args, &ui),
         Command::History(args) => history::run(&cli.global, args, &ui),
         Command::Events(args) => events::run(&cli.global, args, &ui),
+        Command::Service(command) => service::run(&cli.global, command, &ui),
         Command::Doctor(args) => doctor::run(&cli.global, args, &ui),
         Command::Binary(command) => binary::run(&cli.global, command, &ui),
         Command::Config(command) => config::run(&cli.global, command, &ui),
@@ -309,6 +314,14 @@ pub(crate) fn run() -> ExitCode {
             failure.kind.exit_code()
         }
     }
+}
+
+/// A path that holds wherever it is used.
+fn absolute(path: Utf8PathBuf) -> Result<Utf8PathBuf, Failure> {
+    let made = std::path::absolute(&path).map_err(|error| {
+        Failure::new(Kind::Failed, format!("cannot tell where `{path}` lies")).because(&error)
+    })?;
+    Ok(Utf8PathBuf::from_path_buf(made).unwrap_or(path))
 }
 
 /// A runtime for verbs that talk to a release source or wait for several things at once. Dropping

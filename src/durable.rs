@@ -243,6 +243,24 @@ fn put(
     sync_folder(folder)
 }
 
+/// Removes a file, for good.
+///
+/// # Errors
+/// It cannot be removed. One that is not there is none.
+pub fn remove(path: &Utf8Path) -> Result<(), FileError> {
+    let folder = path.parent().unwrap_or(Utf8Path::new("."));
+    let removed = match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    removed
+        .and_then(|()| sync_folder(folder))
+        .map_err(|source| FileError::Write {
+            path: path.to_owned(),
+            source,
+        })
+}
+
 /// Removes what a write of this file left beside it when it was cut off.
 pub(crate) fn remove_unfinished(path: &Utf8Path) -> io::Result<()> {
     let temporary = beside(path);

@@ -75,5 +75,6 @@ pub mod reconcile;
 pub mod registry;
 pub mod release;
 pub mod root;
+pub mod service;
 pub mod status;
 pub mod watch;

@@ -91,6 +91,11 @@ impl RootError {
     }
 }
 
+/// Whether this user may write where the machine's own settings lie.
+pub fn is_administrator() -> bool {
+    os::is_administrator()
+}
+
 impl Root {
     /// The folder that was named, else the nearest one from the current folder upwards that has a
     /// manifest. Never the current folder by accident.
@@ -166,6 +171,14 @@ impl Root {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Whose it is, as systemd names users: by number, which is a user's name as well.
+    ///
+    /// # Errors
+    /// It cannot be looked at, or the system has no such numbers.
+    pub fn owner(&self) -> io::Result<String> {
+        os::owner(&self.0)
     }
 
     /// The folder itself.

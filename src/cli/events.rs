@@ -93,6 +93,11 @@ pub(crate) fn run(global: &Global, args: &EventsArgs, ui: &Ui) -> Result<u8, Fai
         // Once, so that it is heard as well while something is told.
         let mut interrupted = pin!(tokio::signal::ctrl_c());
         loop {
+            tokio::select! {
+                biased;
+                _ = &mut interrupted => return Ok(Kind::Interrupted.code()),
+                () = std::future::ready(()) => {}
+            }
             while let Some(line) = follow.next_line()? {
                 let Line::Entry(entry) = line else {
                     history::warn_of(1, &root, ui);

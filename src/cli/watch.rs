@@ -106,6 +106,11 @@ fn interval(text: &str) -> Result<Duration, &'static str> {
 }
 
 impl WatchArgs {
+    /// Whether it goes on and on.
+    pub(super) const fn keeps(&self) -> bool {
+        self.command.is_none() && !self.once
+    }
+
     fn options(&self, global: &Global) -> Options {
         let (follow, page) = (&self.follow, &self.page);
         let access = || Access {

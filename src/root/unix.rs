@@ -11,6 +11,17 @@ pub(super) fn other_owner(path: &Utf8Path) -> io::Result<Option<(u32, u32)>> {
     Ok((stat.st_uid != user).then_some((stat.st_uid, user)))
 }
 
+/// The id of its owner.
+pub(super) fn owner(path: &Utf8Path) -> io::Result<String> {
+    let stat = rustix::fs::stat(path.as_std_path())?;
+    Ok(stat.st_uid.to_string())
+}
+
+/// Whether this is root.
+pub(super) fn is_administrator() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// The name of the network file system a path lies on, if it does.
 #[cfg(target_os = "linux")]
 pub(super) fn network_file_system(path: &Utf8Path) -> io::Result<Option<&'static str>> {

@@ -10,14 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::plan::Plan;
-use crate::plan::action::{Action, Reason, Step, Subject};
-use crate::release::Digest;
+use crate::plan::action::{Action, HoldReason, Reason, Step, Subject};
 
-/// The steps that failed last time they were tried, and since when the release source cannot be asked.
+/// The steps that failed last time they were tried.
 #[derive(Debug, Clone, Default)]
 pub struct Attempts {
     failed: BTreeMap<Key, Attempt>,
-    source: Option<Silence>,
 }
 
 /// What makes a step the same as one that was tried.
@@ -32,12 +30,6 @@ struct Key {
 struct Attempt {
     at: Timestamp,
     why: String,
-}
-
-#[derive(Debug, Clone)]
-struct Silence {
-    inputs: Digest,
-    at: Timestamp,
 }
 
 impl Attempts {
@@ -63,7 +55,15 @@ impl Attempts {
     #[must_use]
     pub fn held_back(&mut self, plan: Plan, now: Timestamp, retry_interval: Duration) -> Plan {
         let mentioned: BTreeSet<Key> = plan.steps().iter().map(Key::of).collect();
-        self.failed.retain(|key, _| mentioned.contains(key));
+        // What only waits for its turn is still to be done.
+        let waiting: BTreeSet<&Subject> = plan
+            .holds()
+            .iter()
+            .filter(|hold| matches!(hold.why, HoldReason::AfterAnother(_)))
+            .map(|hold| &hold.subject)
+            .collect();
+        self.failed
+            .retain(|key, _| mentioned.contains(key) || waiting.contains(&key.subject));
         plan.without_tried(
             |step| {
                 let attempt = self.failed.get(&Key::of(step))?;
@@ -82,26 +82,6 @@ impl Attempts {
     /// Whether nothing is remembered to have failed.
     pub fn is_empty(&self) -> bool {
         self.failed.is_empty()
-    }
-
-    /// Notes that the release source was asked for these files, and whether it could be.
-    pub fn asked_source(&mut self, inputs: Digest, reached: bool, now: Timestamp) {
-        self.source = (!reached).then_some(Silence { inputs, at: now });
-    }
-
-    /// When the release source is worth asking again for these files, where that is not now.
-    pub fn source_rests_until(
-        &self,
-        inputs: Digest,
-        now: Timestamp,
-        retry_interval: Duration,
-    ) -> Option<Timestamp> {
-        let silence = self.source.as_ref()?;
-        if silence.inputs == inputs {
-            until(silence.at, now, retry_interval)
-        } else {
-            None
-        }
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::attempts::Attempts;
+use super::brake::Brake;
 use super::git::{Checkout, FetchResult, GitError};
 use super::inputs::{Inputs, LastGood};
 use super::notice::Told;
@@ -26,7 +27,7 @@ use super::schedule::{Schedule, Wake};
 pub use super::senses::End;
 use super::senses::{Sense, Senses};
 use super::service_manager::ServiceManager;
-use super::snapshot::{PassResult, Snapshot};
+use super::snapshot::{GitState, PassResult, Snapshot};
 use crate::apply::{Events, Report};
 use crate::durable::{FileError, FileLock};
 use crate::plan::Plan;
@@ -138,6 +139,8 @@ struct Keeper<'a> {
     passed: Option<Inputs>,
     /// Time between two passes, as the manifest last said.
     resync: Duration,
+    /// What a person held still when the last pass began.
+    braked: Brake,
     /// When the earliest hold is over that time alone ends.
     hold_at: Option<Duration>,
     state: State,
@@ -216,6 +219,7 @@ pub async fn watch(root: &Root, options: Options, voice: &dyn Voice) -> Result<E
         read: None,
         passed: None,
         resync: RESYNC,
+        braked: Brake::default(),
         hold_at: None,
         state,
         looks: look::Looks::default(),
@@ -369,35 +373,45 @@ impl Keeper<'_> {
     }
 
     /// Moves the clone where it is to be.
-    pub(super) async fn advance(&mut self) {
+    async fn advance(&mut self) {
         let now = self.now();
         let brake = self.brake();
         let Some(git) = &mut self.git else { return };
-        let before = git.checkout.state().clone();
         let moved = git.checkout.advance(&brake, crate::reconcile::now()).await;
         let state = git.checkout.state().clone();
         if moved {
             let commit = state.commit.chars().take(9).collect();
             self.schedule.woken(Wake::Git(commit), now);
-            self.voice.note(&format!(
-                "git: {} is at {:.9} \"{}\"",
-                state.branch, state.commit, state.subject
-            ));
         }
-        match (&before.hold, &state.hold) {
-            (before, Some(hold)) if before.as_ref().map(|it| &it.text) != Some(&hold.text) => {
-                self.voice.warning(&format!("git: {}", hold.text));
+        self.take_git(state);
+        self.publish_state();
+    }
+
+    /// Takes over what the clone is at, and tells what of it is news.
+    fn take_git(&mut self, state: GitState) {
+        let before = self.state.now().git.clone();
+        if let Some(before) = before {
+            if before.commit != state.commit {
+                self.voice.note(&format!(
+                    "git: {} is at {:.9} \"{}\"",
+                    state.branch, state.commit, state.subject
+                ));
             }
-            (Some(_), None) => self.voice.note("git: it follows its branch again"),
-            (Some(_) | None, Some(_)) | (None, None) => {}
-        }
-        match (&before.fetch_error, &state.fetch_error) {
-            (None, Some(error)) => self.voice.warning(&format!("git: cannot fetch: {error}")),
-            (Some(_), None) => self.voice.note("git: fetched again"),
-            (Some(_), Some(_)) | (None, None) => {}
+            let text = |state: &GitState| state.hold.as_ref().map(|hold| hold.text.clone());
+            match (text(&before), text(&state)) {
+                (was, Some(hold)) if was.as_ref() != Some(&hold) => {
+                    self.voice.warning(&format!("git: {hold}"));
+                }
+                (Some(_), None) => self.voice.note("git: it follows its branch again"),
+                (Some(_) | None, Some(_)) | (None, None) => {}
+            }
+            match (&before.fetch_error, &state.fetch_error) {
+                (None, Some(error)) => self.voice.warning(&format!("git: cannot fetch: {error}")),
+                (Some(_), None) => self.voice.note("git: fetched again"),
+                (Some(_), Some(_)) | (None, None) => {}
+            }
         }
         self.state.set_git(Some(state));
-        self.publish_state();
     }
 
     /// Ends what it has begun, and leaves servers as they are.

@@ -125,17 +125,14 @@ impl Schedule {
                     | Wake::Followup => false,
                 }
         });
-        match known {
-            Some(known) => {
-                known.last = known.last.max(at);
-                if matches!(wake, Wake::Git(_)) {
-                    known.wake = wake;
-                }
+        if let Some(known) = known {
+            known.last = known.last.max(at);
+            if matches!(wake, Wake::Git(_)) {
+                known.wake = wake;
             }
-            None => {
-                let (first, last) = (at, at);
-                self.woken.push(Woken { wake, first, last });
-            }
+        } else {
+            let (first, last) = (at, at);
+            self.woken.push(Woken { wake, first, last });
         }
     }
 
@@ -242,7 +239,8 @@ impl Schedule {
         bits ^= bits >> 31;
         let tenth = time / 10;
         let parts = u32::try_from(bits % 2001).unwrap_or(1000);
-        (time - tenth).saturating_add(tenth / 1000 * parts)
+        time.saturating_sub(tenth)
+            .saturating_add(tenth / 1000 * parts)
     }
 }
 

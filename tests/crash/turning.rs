@@ -32,10 +32,11 @@ fn killed_at_any_point_of_a_turn_nothing_is_lost() {
     for place in ["history.moved", "history.moved:2", "history.turned"] {
         let sandbox = Sandbox::new();
         prepare(&sandbox);
-        let run = sandbox.run_until(place, &["down", "chat"]);
+        let run = sandbox.run_until(place, &["apply"]);
         run.assert_killed(place);
         assert_eq!(told(&sandbox), ["one", "two", "three"], "{place}");
-        sandbox.run(&["down", "embed"]).assert_code(0, place);
+        sandbox.wait_running("chat");
+        sandbox.run(&["down", "chat"]).assert_code(0, place);
         assert_eq!(told(&sandbox), ["one", "two", "three", "down"], "{place}");
         for number in 1..=3 {
             let path = sandbox

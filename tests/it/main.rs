@@ -12,6 +12,7 @@ mod cli;
 #[path = "../support/fault_server.rs"]
 mod fault_server;
 mod faults;
+mod page;
 mod purity;
 mod scenarios;
 mod support;

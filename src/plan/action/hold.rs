@@ -145,8 +145,14 @@ impl Switch {
         }
     }
 
-    fn is_off(self) -> String {
-        format!("`watch.{}` is false", self.word())
+    fn forbids(self) -> String {
+        let (word, does) = (self.word(), self.does());
+        format!("`watch.{word}` is false; `llama-orch apply` {does}")
+    }
+
+    fn forbids_what_it_needs(self, needs: &Subject) -> String {
+        let (needs, word) = (step_of(needs), self.word());
+        format!("needs {needs}, and `watch.{word}` is false; `llama-orch apply` does both")
     }
 
     const fn does(self) -> &'static str {
@@ -249,11 +255,8 @@ impl Hold {
                 runs,
             } => {
                 let runs = in_its_stead(build, runs.as_ref());
-                format!(
-                    "{build} failed {} ago: {}{runs}; change it or `llama-orch retry {name}`",
-                    Ago(*seconds_ago),
-                    failure.reason
-                )
+                let failed = failed(build, failure, *seconds_ago);
+                format!("{failed}{runs}; change it or `llama-orch retry {name}`")
             }
             HoldReason::FailedAndLeft {
                 build,
@@ -309,19 +312,10 @@ impl Hold {
             HoldReason::LeftOut(other) => {
                 format!("needs {}, which is left out here", step_of(other))
             }
-            HoldReason::NotByItself(switch) => {
-                format!("{}; `llama-orch apply` {}", switch.is_off(), switch.does())
-            }
-            HoldReason::NeedsPerson { needs, switch } => format!(
-                "needs {}, and {}; `llama-orch apply` does both",
-                step_of(needs),
-                switch.is_off()
-            ),
+            HoldReason::NotByItself(switch) => switch.forbids(),
+            HoldReason::NeedsPerson { needs, switch } => switch.forbids_what_it_needs(needs),
             HoldReason::AfterAnother(other) => format!("comes after `{other}`, which is starting"),
-            HoldReason::TriedBefore { why, in_seconds } => format!(
-                "{why}; tried again in {}, or at once with `llama-orch apply`",
-                Ago(*in_seconds)
-            ),
+            HoldReason::TriedBefore { why, in_seconds } => again(why, *in_seconds),
             HoldReason::Locked(what) => format!(
                 "`orchestrator.lock` does not cover {what}; `llama-orch update` extends it: in a clone, commit and push that"
             ),
@@ -341,6 +335,21 @@ fn way_back(build: &BuildName, instead_of: &BuildName) -> (String, String) {
     } else {
         (build.to_string(), instead_of.to_string())
     }
+}
+
+/// How a launch failed, and when.
+fn failed(build: &BuildName, failure: &Failure, seconds_ago: i64) -> String {
+    format!(
+        "{build} failed {} ago: {}",
+        Ago(seconds_ago),
+        failure.reason
+    )
+}
+
+/// How something was tried in vain, and when it is tried again.
+fn again(why: &str, in_seconds: i64) -> String {
+    let time = Ago(in_seconds);
+    format!("{why}; tried again in {time}, or at once with `llama-orch apply`")
 }
 
 /// A step, by what it is about.

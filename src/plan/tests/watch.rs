@@ -6,6 +6,7 @@ use super::world::{World, id, on};
 use crate::manifest::Watch;
 use crate::observed::Seen;
 use crate::plan::Plan;
+use crate::watch::attempts::Attempts;
 
 /// With everything on but consent to removals and prunes.
 pub(super) fn switches() -> Watch {
@@ -112,7 +113,7 @@ fn without_restarts_nothing_that_runs_is_ended() {
         .runs("set", on("b1").at(8074))
         .wants("set", on("b1").at(8074))
         .wanted("set", |wanted| {
-            wanted.supervision.restart_policy.enabled = false
+            wanted.supervision.restart_policy.enabled = false;
         })
         .wants("new", on("b1").at(8071));
     assert_snapshot!(without_restart(world.plan()), @r#"
@@ -262,4 +263,21 @@ fn what_starts_may_be_restarted_itself_and_comes_first() {
         .runs("chat", on("b1"))
         .wants("chat", on("b1").with("args", 2));
     assert_eq!(calm.plan().paced(), calm.plan());
+}
+
+#[test]
+fn what_failed_is_remembered_while_it_waits_for_its_turn() {
+    let world = World::new()
+        .starting("chat", on("b1"))
+        .wants("chat", on("b1"))
+        .runs("embed", on("b1").at(8072))
+        .wants("embed", on("b1").at(8072).with("args", 2));
+    let (now, interval) = (world.now(), switches().retry_interval);
+    let plan = world.plan();
+    let mut attempts = Attempts::default();
+    attempts.note([(&plan.steps()[0], Some("no".to_owned()))], now);
+    let waits = attempts.held_back(plan.clone().paced(), now, interval);
+    assert!(!waits.has_changes() && attempts.len() == 1, "{waits}");
+    let held = attempts.held_back(plan, now, interval);
+    assert!(!held.has_changes() && held.needs_attention(), "{held}");
 }

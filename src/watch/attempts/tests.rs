@@ -157,16 +157,16 @@ fn what_failed_is_held_until_its_inputs_change_or_time_has_passed() {
 #[test]
 fn the_hold_says_how_it_failed_and_what_to_do() {
     let mut attempts = after_a_failure();
-    let held = attempts.held_back(wanting("b1", "one", 512, 2), minutes(4), INTERVAL);
-    let hold = &held.holds()[0];
+    let plan = attempts.held_back(wanting("b1", "one", 512, 2), minutes(4), INTERVAL);
+    let hold = &plan.holds()[0];
     assert_eq!(hold.why.code(), "tried_before");
     assert_eq!(hold.until, Some(minutes(10)));
-    assert_eq!(held.wake_at(), Some(minutes(10)));
+    assert_eq!(plan.wake_at(), Some(minutes(10)));
     assert_eq!(
         hold.text(),
         "cannot install b1: no; tried again in 6 min, or at once with `llama-orch apply`"
     );
-    let chat = &held.holds()[1];
+    let chat = &plan.holds()[1];
     assert!(matches!(chat.why, HoldReason::LeftOut(_)), "{chat:?}");
     assert_eq!(chat.text(), "needs b1 cpu-x64, which is left out here");
 }
@@ -211,26 +211,5 @@ fn a_failure_again_begins_the_time_anew() {
     assert!(
         attempts.held_back(plan, minutes(20), Duration::MAX).holds()[0].until
             == Some(Timestamp::MAX)
-    );
-}
-
-#[test]
-fn a_source_out_of_reach_is_left_alone_for_as_long() {
-    let (these, others) = (Digest::of("these"), Digest::of("others"));
-    let mut attempts = Attempts::default();
-    assert_eq!(attempts.source_rests_until(these, begin(), INTERVAL), None);
-    attempts.asked_source(these, false, begin());
-    let rests = |inputs, now| attempts.source_rests_until(inputs, now, INTERVAL);
-    assert_eq!(rests(these, minutes(1)), Some(minutes(10)));
-    assert_eq!(rests(these, minutes(10)), None);
-    assert_eq!(
-        rests(others, minutes(1)),
-        None,
-        "what is asked is something else"
-    );
-    attempts.asked_source(these, true, minutes(10));
-    assert_eq!(
-        attempts.source_rests_until(these, minutes(11), INTERVAL),
-        None
     );
 }

@@ -65,6 +65,11 @@ impl Keeper<'_> {
         }
         let brake = self.brake();
         self.state.set_brake(&brake);
+        if brake != self.braked {
+            // What was held still may move, or is to be somewhere else.
+            self.braked = brake.clone();
+            self.advance().await;
+        }
         let before = self.passed.clone();
         let good = self.take_inputs().await;
         if let (Some(before), Some(now)) = (&before, &self.read) {
@@ -153,7 +158,7 @@ impl Keeper<'_> {
             Some(git) => {
                 let usable = git.checkout.look(now).await;
                 let state = git.checkout.state().clone();
-                self.state.set_git(Some(state));
+                self.take_git(state);
                 usable
             }
             None => true,
@@ -361,7 +366,7 @@ impl Keeper<'_> {
                 self.voice.warning(&history::chain(&error));
             }
             let state = git.checkout.state().clone();
-            self.state.set_git(Some(state));
+            self.take_git(state);
         }
         let now = self.now();
         self.hold_at = hold.map(|hold| now + hold);

@@ -304,7 +304,7 @@ fn following_ends_by_an_interrupt_and_where_nobody_reads_any_more() {
     following.next();
     let pid = i32::try_from(following.child.id()).ok();
     let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a pid");
-    // It may be a moment before it listens for that, and then it ends by the signal itself.
+    // Before it follows, it ends by the signal itself.
     sandbox.wait("it follows", || {
         append(&sandbox, &pass(1));
         following

@@ -257,7 +257,7 @@ fn a_build_that_fails_its_gate_is_rolled_back_held_and_cleared_by_a_revert() {
         world.sandbox.run(&["status", "--quiet"]).code == Some(0)
     });
     let history = world.sandbox.run(&["history"]);
-    history.assert_says("rolled_back").assert_says("recovered");
+    history.assert_says("rolled back").assert_says("recovered");
     assert_eq!(world.sandbox.pid("embed"), embed);
 }
 

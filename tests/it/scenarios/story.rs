@@ -1,5 +1,8 @@
 //! The words of the stories, and what each of them does.
 
+mod soak;
+mod watched;
+
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -26,6 +29,7 @@ use uuid::Uuid;
 
 use crate::support::simulation::Simulation;
 use crate::support::simulation::releases::Releases;
+use watched::Watched;
 
 /// When every story begins.
 const BEGIN: &str = "2026-11-23T12:00:00Z";
@@ -41,6 +45,9 @@ pub(super) struct Story {
     restart: BTreeMap<InstanceName, Option<String>>,
     told: String,
     runtime: tokio::runtime::Runtime,
+    watched: Watched,
+    /// Passes of watch.
+    passes: u128,
 }
 
 /// One look at everything, and what follows from it.
@@ -53,18 +60,7 @@ struct Pass {
 impl Story {
     /// Does what a story says, line by line, and tells what came of it.
     pub(super) fn tell(text: &str) -> String {
-        let begin: Timestamp = BEGIN.parse().expect("a time");
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let mut story = Self {
-            machine: Simulation::new(begin),
-            releases: Releases::default(),
-            manifest: String::new(),
-            lock: Lock::default(),
-            chosen: BTreeMap::new(),
-            restart: BTreeMap::new(),
-            told: String::new(),
-            runtime: runtime.expect("a runtime"),
-        };
+        let mut story = Self::new();
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
             if line.is_empty() || line.starts_with('#') {
@@ -76,6 +72,23 @@ impl Story {
             }
         }
         story.told
+    }
+
+    fn new() -> Self {
+        let begin: Timestamp = BEGIN.parse().expect("a time");
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        Self {
+            machine: Simulation::new(begin),
+            releases: Releases::default(),
+            manifest: String::new(),
+            lock: Lock::default(),
+            chosen: BTreeMap::new(),
+            restart: BTreeMap::new(),
+            told: String::new(),
+            runtime: runtime.expect("a runtime"),
+            watched: Watched::default(),
+            passes: 0,
+        }
     }
 
     fn say(&mut self, line: impl std::fmt::Display) {
@@ -138,6 +151,8 @@ impl Story {
                 }
             }
             ["apply", terms @ ..] => self.apply(terms),
+            ["watch"] => drop(self.watch(false)),
+            ["watch", "superseded"] => drop(self.watch(true)),
             ["down", name, reason @ ..] => self.down(&is(name), &reason.join(" ")),
             ["up", name] => {
                 self.machine.world().bring_up(&is(name));
@@ -184,11 +199,7 @@ impl Story {
 
     /// Resolves, looks and plans. `None` where the manifest has mistakes, which are told.
     fn pass(&mut self, words: &[&str]) -> Option<Pass> {
-        let texts = Texts {
-            manifest: SourceText::new("orchestrator.yaml", self.manifest.clone()),
-            configs: BTreeMap::new(),
-        };
-        let manifest = match Manifest::parse(&texts) {
+        let manifest = match Manifest::parse(&Self::texts(&self.manifest)) {
             Ok(manifest) => manifest,
             Err(mistakes) => {
                 self.say(mistakes);
@@ -208,7 +219,24 @@ impl Story {
         })
     }
 
+    fn texts(manifest: &str) -> Texts {
+        Texts {
+            manifest: SourceText::new("orchestrator.yaml", manifest.to_owned()),
+            configs: BTreeMap::new(),
+        }
+    }
+
     fn resolve(&mut self, manifest: &Manifest, words: &[&str]) -> Resolved {
+        let answers = Answers::new(Uuid::nil());
+        self.resolve_knowing(manifest, words, answers).0
+    }
+
+    fn resolve_knowing(
+        &mut self,
+        manifest: &Manifest,
+        words: &[&str],
+        mut answers: Answers,
+    ) -> (Resolved, Answers) {
         let host = Host {
             accelerators: Accelerators {
                 vulkan: true,
@@ -218,7 +246,6 @@ impl Story {
         };
         let installed = self.machine.world().installed();
         let salt = Salt::new("salt");
-        let mut answers = Answers::new(Uuid::nil());
         for _round in 0..4 {
             let known = Known {
                 manifest,
@@ -238,7 +265,7 @@ impl Story {
                 },
             };
             match resolve(&known) {
-                Resolution::Complete(resolved) => return *resolved,
+                Resolution::Complete(resolved) => return (*resolved, answers),
                 Resolution::Needs(questions) => {
                     for question in questions {
                         answers.note(question, self.releases.answer(question));

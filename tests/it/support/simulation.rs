@@ -41,6 +41,7 @@ impl Simulation {
             bad: BTreeSet::new(),
             spoiled: BTreeSet::new(),
             unreachable: false,
+            nobody_waits: false,
             missing: BTreeSet::new(),
             strangers: BTreeMap::new(),
             binaries: BTreeMap::new(),
@@ -63,23 +64,35 @@ impl Backend for Simulation {
     }
 
     async fn perform(&self, action: &Action, _progress: &dyn Progress) -> Result<(), ActionError> {
-        let mut world = self.world();
-        match action {
+        let performed = self.world().perform(action);
+        if let Some(result) = performed {
+            result
+        } else {
+            std::future::pending().await
+        }
+    }
+}
+
+impl World {
+    /// Does what an action says. `None` where nobody waits for what comes of it.
+    fn perform(&mut self, action: &Action) -> Option<Result<(), ActionError>> {
+        let world = self;
+        let result = match action {
             Action::Install(binary) => world.install(binary),
             Action::Fetch(_) => Ok(()),
             Action::Start(start) | Action::Replace(start) => world.start(start),
             Action::Update(update) => world.update(update),
             Action::Stop(stop) => world.stop(stop),
-            Action::Remove(stop) => {
-                world.stop(stop)?;
+            Action::Remove(stop) => world.stop(stop).map(|()| {
                 world.instances.remove(&stop.instance);
-                Ok(())
-            }
+            }),
             Action::Prune(prune) => {
                 world.binaries.remove(&prune.binary);
                 Ok(())
             }
-        }
+        };
+        let starts = matches!(action, Action::Start(_) | Action::Replace(_));
+        (!(world.nobody_waits && starts && result.is_ok())).then_some(result)
     }
 }
 
@@ -96,6 +109,8 @@ pub(crate) struct World {
     pub(crate) spoiled: BTreeSet<BuildName>,
     /// Whether the release source is out of reach.
     pub(crate) unreachable: bool,
+    /// Whether the pass that starts something leaves before its gate is decided.
+    pub(crate) nobody_waits: bool,
     /// Files that are not there; every other one is.
     pub(crate) missing: BTreeSet<Utf8PathBuf>,
     /// Who else listens, by port.

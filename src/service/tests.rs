@@ -1,0 +1,85 @@
+//! The texts, with paths that want escaping.
+
+use super::*;
+
+fn odd() -> Service {
+    Service {
+        program: "/usr/local/bin/llama-orch".to_owned(),
+        root: "/srv/my \"models\" 100%$HOME/<a&b>".to_owned(),
+        name: "llama-orch".to_owned(),
+        options: vec![
+            "--git".to_owned(),
+            "--git-interval".to_owned(),
+            "5m".to_owned(),
+        ],
+    }
+}
+
+#[test]
+fn a_unit_starts_what_was_meant_whatever_the_path() {
+    let text = systemd(&odd(), &Unit::User);
+    let start = text.lines().find(|line| line.starts_with("ExecStart="));
+    let meant = r#"ExecStart=/usr/local/bin/llama-orch -C "/srv/my \"models\" 100%%$$HOME/<a&b>" watch --git --git-interval 5m"#;
+    assert_eq!(start, Some(meant));
+    assert_eq!(root_of(&text), Some(odd().root.as_str()));
+    assert!(
+        text.contains("WantedBy=default.target") && !text.contains("User="),
+        "{text}"
+    );
+    assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+}
+
+#[test]
+fn a_unit_of_the_machine_runs_as_the_owner_and_confines_nothing() {
+    let user = "llama".to_owned();
+    let text = systemd(&odd(), &Unit::System { user });
+    for line in [
+        "User=llama",
+        "Type=notify",
+        "KillMode=process",
+        "Delegate=yes",
+        "OOMPolicy=continue",
+        "After=network-online.target",
+        "WantedBy=multi-user.target",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}:\n{text}");
+    }
+    for confined in [
+        "Private",
+        "Protect",
+        "Restrict",
+        "MemoryDeny",
+        "SystemCall",
+        "NoNew",
+    ] {
+        let is_set = |line: &str| line.starts_with(confined);
+        assert!(
+            !text.lines().any(is_set),
+            "servers would inherit {confined}"
+        );
+    }
+    assert_eq!(root_of("[Unit]\n"), None);
+}
+
+#[test]
+fn other_systems_get_their_paths_escaped_and_servers_that_outlive_watch() {
+    let list = launchd(&odd());
+    assert!(
+        list.contains("<string>/srv/my &quot;models&quot; 100%$HOME/&lt;a&amp;b&gt;</string>"),
+        "{list}"
+    );
+    assert!(list.contains("<key>AbandonProcessGroup</key>"), "{list}");
+    let service = Service {
+        program: r"C:\Program Files\llama-orch.exe".to_owned(),
+        root: r"C:\my models\".to_owned(),
+        ..odd()
+    };
+    let task = windows(&service);
+    let meant =
+        r"<Arguments>-C &quot;C:\my models\\&quot; watch --git --git-interval 5m</Arguments>";
+    assert!(task.contains(meant), "{task}");
+    assert!(
+        task.contains("<ExecutionTimeLimit>PT0S</ExecutionTimeLimit>"),
+        "{task}"
+    );
+}
