@@ -279,13 +279,11 @@ impl Checkout {
             _ => head_there == Ancestry::Yes,
         };
         let applied = clone.kept(Kept::Applied).await?;
-        let (there_has_applied, here_has_applied) = match &applied {
-            Some(applied) => (
-                is_there(applied).await?,
-                clone.descends(&head.commit, applied).await?,
-            ),
-            None => (Ancestry::Unknown, Ancestry::Unknown),
-        };
+        let (mut applied_there, mut applied_below) = (Ancestry::Unknown, Ancestry::Unknown);
+        if let Some(applied) = &applied {
+            applied_there = is_there(applied).await?;
+            applied_below = clone.descends(&head.commit, applied).await?;
+        }
         let pinned = match &self.brake.pinned {
             Some(pin) => Some(PinnedAt {
                 there: is_there(&pin.commit).await?,
@@ -300,8 +298,8 @@ impl Checkout {
             head_there,
             head_was_there,
             applied,
-            applied_there: there_has_applied,
-            applied_here: here_has_applied,
+            applied_there,
+            applied_below,
             edits: clone.edits().await?,
             pinned,
             suspended: self.brake.suspended.is_some(),

@@ -88,7 +88,7 @@ pub struct Facts {
     /// Whether that lies in the history of the branch there.
     pub applied_there: Ancestry,
     /// Whether it lies in the history of `head`.
-    pub applied_here: Ancestry,
+    pub applied_below: Ancestry,
     /// What was edited here.
     pub edits: Vec<LocalEdit>,
     /// Where a person holds it.
@@ -173,7 +173,7 @@ fn here(facts: &Facts) -> Here {
     let is_pinned = facts.pinned.as_ref().is_some_and(|pin| pin.commit == *head);
     let follows = match &facts.applied {
         None => facts.head_there == Ancestry::Yes,
-        Some(_) => facts.head_there == Ancestry::Yes && facts.applied_here == Ancestry::Yes,
+        Some(_) => facts.head_there == Ancestry::Yes && facts.applied_below == Ancestry::Yes,
     };
     if !is_pinned && !follows {
         return Here::NotUsable(None);

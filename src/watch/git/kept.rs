@@ -54,7 +54,6 @@ impl Clone {
                     }
                     // Not everything a folder can be called can a reference be.
                     other => {
-                        // Writing to memory does not fail.
                         let _ = write!(name, "%{other:02X}");
                     }
                 }

@@ -10,6 +10,7 @@ use llama_orch::watch::git::{Checkout, GitError, Options, pinnable};
 use llama_orch::watch::snapshot::{Halted, Pinned};
 
 use crate::support::repositories::{MANIFEST, Repositories};
+use crate::support::sandbox::kill;
 
 const PLAIN: Options = Options { verify: false };
 const SIGNED: Options = Options { verify: true };
@@ -368,6 +369,25 @@ fn a_remote_that_is_gone_changes_nothing_and_is_asked_less_often() {
         assert_eq!(world.here(), second);
         assert_eq!(checkout.state().fetch_error, None);
         assert_eq!(seconds(&checkout, 0.5).to_string(), "60");
+    });
+}
+
+#[test]
+fn what_an_ssh_leaves_running_is_not_waited_for() {
+    block_on(async {
+        let mut world = Repositories::new();
+        let address = "ssh://git.example/ops.git";
+        world.git(&world.server, &["remote", "set-url", "origin", address]);
+        // It holds the output open for longer than git is given.
+        let left = world.server.with_file_name("left");
+        let ssh = format!("sleep 100 & echo $! > '{left}'; echo no key >&2; exit 255;");
+        world.git(&world.server, &["config", "core.sshCommand", &ssh]);
+        let mut checkout = world.open(PLAIN).await;
+        world.turn(&mut checkout).await;
+        let pid = std::fs::read_to_string(&left).expect("it was called");
+        kill(pid.trim().parse().expect("a number"));
+        let error = checkout.state().fetch_error.clone().expect("it failed");
+        assert!(error.contains("no key"), "{error}");
     });
 }
 

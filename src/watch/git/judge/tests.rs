@@ -13,7 +13,7 @@ fn settled() -> Facts {
         head_was_there: true,
         applied: Some("a".to_owned()),
         applied_there: Ancestry::Yes,
-        applied_here: Ancestry::Yes,
+        applied_below: Ancestry::Yes,
         edits: Vec::new(),
         pinned: None,
         suspended: false,
@@ -88,7 +88,7 @@ fn it_goes_forward_and_nowhere_else() {
             "a person went behind what was applied",
             Facts {
                 head: "z".to_owned(),
-                applied_here: Ancestry::No,
+                applied_below: Ancestry::No,
                 upstream: Upstream::At("a".to_owned()),
                 ..settled()
             },
@@ -117,7 +117,7 @@ fn it_goes_forward_and_nowhere_else() {
             Facts {
                 head: "b".to_owned(),
                 applied_there: Ancestry::No,
-                applied_here: Ancestry::No,
+                applied_below: Ancestry::No,
                 ..behind()
             },
             "hold rewritten, not usable",
@@ -200,7 +200,7 @@ fn a_person_may_hold_it_anywhere_in_the_branch() {
     let there = pinned(Ancestry::Yes);
     let at_pin = Facts {
         head: "p".to_owned(),
-        applied_here: Ancestry::No,
+        applied_below: Ancestry::No,
         ..there.clone()
     };
     assert_table(vec![
@@ -328,7 +328,7 @@ fn where_that_is_asked_for_nothing_unsigned_is_taken_or_gone_by() {
         (
             "what is new is",
             verifying(behind(), &[]),
-            "verify a..b, not usable",
+            "verify a..b, usable",
         ),
         (
             "it is good",
@@ -348,7 +348,7 @@ fn where_that_is_asked_for_nothing_unsigned_is_taken_or_gone_by() {
         (
             "then what follows",
             verifying(first(), &[("", "a", true)]),
-            "verify a..b, not usable",
+            "verify a..b, usable",
         ),
         (
             "both are good",
@@ -373,7 +373,7 @@ fn where_that_is_asked_for_nothing_unsigned_is_taken_or_gone_by() {
         (
             "a pin is asked about as well",
             verifying(pinned(Ancestry::Yes), &[]),
-            "verify a..p, not usable",
+            "verify a..p, usable",
         ),
         (
             "and no way round it",
