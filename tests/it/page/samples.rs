@@ -202,6 +202,7 @@ fn of_binary(build: &str) -> SubjectDocument {
 }
 
 /// A machine on which everything there is to show is to be seen.
+#[expect(clippy::too_many_lines, reason = "one of everything there is")]
 pub(crate) fn everything() -> Snapshot {
     use InstanceState as S;
     let mut snapshot = well(3);
@@ -484,9 +485,9 @@ pub(crate) fn hostile() -> Snapshot {
     let bad = || format!("{MARKUP} \"\\\n'`{TURNED}`");
     snapshot.root = format!("/srv/{MARKUP}");
     snapshot.version = bad();
-    snapshot.instances[0].row.name = MARKUP.to_owned();
+    MARKUP.clone_into(&mut snapshot.instances[0].row.name);
     snapshot.instances[1].row.name = "n".repeat(10_240);
-    snapshot.instances[2].row.name = TURNED.to_owned();
+    TURNED.clone_into(&mut snapshot.instances[2].row.name);
     snapshot.instances[3].row.note = Some("w".repeat(10_240));
     for one in &mut snapshot.instances {
         one.row.address = Some(bad());
@@ -502,7 +503,7 @@ pub(crate) fn hostile() -> Snapshot {
     if let Some(git) = &mut watch.git {
         git.branch = bad();
         git.subject = bad();
-        git.commit = MARKUP.to_owned();
+        MARKUP.clone_into(&mut git.commit);
         git.remote = "r".repeat(2_000);
     }
     for hold in &mut snapshot.plan.holds {
