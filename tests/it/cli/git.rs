@@ -380,8 +380,10 @@ fn what_an_ssh_leaves_running_is_not_waited_for() {
         world.git(&world.server, &["remote", "set-url", "origin", address]);
         // It holds the output open for longer than git is given.
         let left = world.server.with_file_name("left");
-        let ssh = format!("sleep 100 & echo $! > '{left}'; echo no key >&2; exit 255;");
+        let ssh = format!("sleep 100 > /dev/null & echo $! > '{left}'; echo no key >&2; exit 255;");
         world.git(&world.server, &["config", "core.sshCommand", &ssh]);
+        // Else it is called once more, to see what it is.
+        world.git(&world.server, &["config", "ssh.variant", "simple"]);
         let mut checkout = world.open(PLAIN).await;
         world.turn(&mut checkout).await;
         let pid = std::fs::read_to_string(&left).expect("it was called");
