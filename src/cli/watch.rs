@@ -67,7 +67,7 @@ struct FollowArgs {
 /// Where the status page is served.
 #[derive(Debug, Args)]
 struct PageArgs {
-    /// Serve the status page here
+    /// Serve the status page here, with /status.json (`config schema snapshot` prints its schema)
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9930")]
     listen: SocketAddr,
     /// Serve no status page
@@ -84,7 +84,7 @@ struct PageArgs {
 const EXAMPLES: &str = "\
 Examples:
   llama-orch watch
-  llama-orch watch --git --verify-commits    # on a server; see `service install`
+  llama-orch watch --git --verify-commits    # see `service install`
   llama-orch watch --once                    # from a timer
   llama-orch watch suspend --reason 'a demo until five'
 
