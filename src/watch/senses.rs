@@ -40,6 +40,7 @@ pub(super) enum Sense {
     /// A second has passed.
     Tick,
     /// Somebody wants everything read and fetched anew (SIGHUP).
+    #[cfg_attr(windows, expect(dead_code, reason = "there is no such signal"))]
     Hangup,
     /// Watch is to end: asked by the system, or interrupted at the terminal.
     End(End),

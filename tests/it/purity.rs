@@ -47,7 +47,6 @@ const CORE: &[&str] = &[
     "service.rs",
     "service",
     "watch/notice.rs",
-    "watch/snapshot.rs",
     "watch/notice",
     "watch/attempts.rs",
     "watch/schedule.rs",
