@@ -187,7 +187,7 @@ fn one_that_hangs_is_ended_with_all_it_has_started() {
 #[test]
 fn what_it_says_is_kept_to_its_end_and_what_it_leaves_behind_is_not_waited_for() {
     let bench = Bench::new(
-        "head -c 3000000 /dev/zero | tr '\\0' 'x'; echo; echo the reason >&2; sleep 1000 & echo $! > child; exit 3",
+        "head -c 3000000 /dev/zero | tr '\\0' 'x'; echo; echo the reason; sleep 1000 & echo $! > child; exit 3",
     );
     on_a_runtime(async {
         let notifier = bench.start(QUICK);
