@@ -18,7 +18,7 @@ use llama_orch::root::Root;
 use super::diagnostic::{Failure, Kind};
 use super::progress::Live;
 use super::ui::Ui;
-use super::{Global, LockArgs, Runtime, TermsArgs, plan, runtime, text, variants};
+use super::{Global, LockArgs, Runtime, TermsArgs, plan, runtime, service, text, variants};
 
 /// Make it so: install, start, restart, roll back
 #[derive(Debug, Args)]
@@ -95,6 +95,7 @@ pub(crate) fn run(global: &Global, args: &ApplyArgs, ui: &Ui) -> Result<u8, Fail
         if started == Started::Up && plan.waits_for_another() {
             continue;
         }
+        service::reboot::remark(&root, ui);
         drop(pass_lock);
         return Ok(if unreachable && plan::is_stuck(&plan) {
             69

@@ -1,6 +1,7 @@
 //! `service`: has the machine start watch by itself.
 
 mod install;
+pub(super) mod reboot;
 mod systemctl;
 
 use std::fmt::Write as _;
