@@ -315,7 +315,17 @@ impl Clone {
 
     /// Goes forward to a commit, and only forward.
     pub(super) async fn forward(&self, commit: &str) -> Result<(), GitError> {
-        let merge = ["merge", "--ff-only", "--quiet", "--no-stat", commit];
+        // What is ignored here may be our own state, which no commit may write over; and the clone's settings do
+        // not decide what a move is.
+        let merge = [
+            "merge",
+            "--ff-only",
+            "--no-squash",
+            "--no-overwrite-ignore",
+            "--quiet",
+            "--no-stat",
+            commit,
+        ];
         self.git.change(&merge).await
     }
 
