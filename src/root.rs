@@ -96,6 +96,11 @@ pub fn is_administrator() -> bool {
     os::is_administrator()
 }
 
+/// The number of this user, where the system has such numbers.
+pub fn user_id() -> Option<u32> {
+    os::user_id()
+}
+
 impl Root {
     /// The folder that was named, else the nearest one from the current folder upwards that has a
     /// manifest. Never the current folder by accident.

@@ -9,7 +9,7 @@ mod systemd;
 mod windows;
 
 pub use launchd::launchd;
-pub use systemd::{Unit, root_of, systemd};
+pub use systemd::{Unit, names, root_of, systemd};
 pub use windows::windows;
 
 /// What is to be started.

@@ -13,8 +13,7 @@ use llama_orch::service::{self, Service, Unit};
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
-use super::watch::WatchArgs;
-use super::{Global, absolute};
+use super::{Cli, Command, Global, absolute};
 
 /// Have the machine start watch by itself
 #[derive(Debug, Subcommand)]
@@ -49,7 +48,7 @@ enum Manager {
     Systemd,
     /// A property list, for `launchctl bootstrap gui/$UID FILE`
     Launchd,
-    /// A task, for `schtasks /Create /TN llama-orch /XML FILE`
+    /// A task, for `schtasks /Create /TN NAME /XML FILE /RU USER /RP *`
     Windows,
 }
 
@@ -81,20 +80,14 @@ fn service_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A command line of `watch`, to be checked.
-#[derive(Debug, Parser)]
-#[command(name = "llama-orch watch")]
-struct Checked {
-    #[command(flatten)]
-    watch: WatchArgs,
-}
-
 impl OptionArgs {
     /// The options as a service has them: checked, and with paths that hold wherever it is started.
     fn checked(&self) -> Result<Vec<String>, Failure> {
-        let words = std::iter::once("watch".to_owned()).chain(self.options.iter().cloned());
+        // The very command line a service starts, with some root in its place.
+        let fixed = ["llama-orch", "-C", "/", "watch"].map(str::to_owned);
+        let words = fixed.into_iter().chain(self.options.iter().cloned());
         let wrong = |text: String| Failure::new(Kind::Usage, text);
-        let checked = Checked::try_parse_from(words).map_err(|error| {
+        let checked = Cli::try_parse_from(words).map_err(|error| {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
             let first = first.trim_start_matches("error: ");
@@ -103,7 +96,12 @@ impl OptionArgs {
             ))
             .hint("`llama-orch watch --help` shows them")
         })?;
-        if !checked.watch.keeps() {
+        if checked.global.root.is_some_and(|root| root != "/") {
+            return Err(wrong("a service names its root itself".to_owned())
+                .hint("name another one before `service`: `llama-orch -C DIR service install`"));
+        }
+        let keeps = matches!(&checked.command, Command::Watch(watch) if watch.keeps());
+        if !keeps {
             return Err(wrong("a service has to go on watching".to_owned())
                 .hint("leave out `--once` and the verbs below `watch`"));
         }
@@ -142,12 +140,22 @@ fn described(
             "`{program}` is no place to stay: a service would start nothing once it is gone"
         ));
     }
-    Ok(Service {
+    let service = Service {
         program: program.into_string(),
         root: root.path().to_string(),
         name: which.name.clone(),
         options: options.checked()?,
-    })
+    };
+    // A line that ends early would begin another setting.
+    let whole = [&service.program, &service.root].map(String::as_str);
+    let options = service.options.iter().map(String::as_str);
+    for word in whole.into_iter().chain(options) {
+        if word.contains(char::is_control) {
+            let text = format!("{word:?} holds a control character, which no unit can hold");
+            return Err(Failure::new(Kind::Usage, text));
+        }
+    }
+    Ok(service)
 }
 
 fn will_not_stay(program: &Utf8Path) -> bool {

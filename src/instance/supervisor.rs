@@ -50,7 +50,7 @@ use super::folder::InstanceFolder;
 use super::{InstanceName, process};
 
 pub use claim::ClaimError;
-pub use confinement::{Confinement, ConfinementError, Manager};
+pub use confinement::{Confinement, ConfinementError, Manager, lingers};
 pub use end::{Ended, StopError, end};
 pub use program::{InstallError, Program};
 pub use standing::StandingError;

@@ -17,6 +17,12 @@ pub(super) fn owner(path: &Utf8Path) -> io::Result<String> {
     Ok(stat.st_uid.to_string())
 }
 
+/// The number of this user.
+#[expect(clippy::unnecessary_wraps, reason = "other systems have none")]
+pub(super) fn user_id() -> Option<u32> {
+    Some(rustix::process::geteuid().as_raw())
+}
+
 /// Whether this is root.
 pub(super) fn is_administrator() -> bool {
     rustix::process::geteuid().is_root()

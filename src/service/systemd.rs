@@ -76,7 +76,8 @@ TasksMax=infinity
 [Install]
 WantedBy={target}
 ",
-        mounts = word(root),
+        // Variables are replaced in commands alone.
+        mounts = quoted(&path),
     )
 }
 
@@ -85,15 +86,34 @@ pub fn root_of(unit: &str) -> Option<&str> {
     unit.lines().next()?.strip_prefix(WRITTEN)
 }
 
-/// A word of a command, quoted where it has to be.
+/// Whether a unit, of whoever's, names this root: that folder, none whose path only begins like it.
+pub fn names(unit: &str, root: &str) -> bool {
+    let parts = |letter: char| letter.is_whitespace() || "\"'=;".contains(letter);
+    let begins = |before: &str| before.chars().next_back().is_none_or(parts);
+    let ends = |rest: &str| {
+        let rest = rest.strip_prefix('/').unwrap_or(rest);
+        rest.chars().next().is_none_or(parts)
+    };
+    let written = escaped(root);
+    root_of(unit) == Some(root)
+        || unit
+            .match_indices(written.as_str())
+            .any(|(at, found)| begins(&unit[..at]) && ends(&unit[at + found.len()..]))
+}
+
+/// A word of a command.
 fn word(text: &str) -> String {
+    quoted(&escaped(text).replace('$', "$$"))
+}
+
+/// A word, in quotes where it has to be.
+fn quoted(text: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-:=,@+%$".contains(letter);
-    let escaped = escaped(text).replace('$', "$$");
     if !text.is_empty() && text.chars().all(is_plain) {
-        return escaped;
+        return text.to_owned();
     }
-    let quoted = escaped.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("\"{quoted}\"")
+    let inner = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{inner}\"")
 }
 
 /// Text without specifiers.

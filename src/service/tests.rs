@@ -26,7 +26,21 @@ fn a_unit_starts_what_was_meant_whatever_the_path() {
         text.contains("WantedBy=default.target") && !text.contains("User="),
         "{text}"
     );
+    // Variables are replaced in commands alone, so that only there one of a path wants escaping.
+    let mounts = r#"RequiresMountsFor="/srv/my \"models\" 100%%$HOME/<a&b>""#;
+    assert!(text.lines().any(|line| line == mounts), "{text}");
     assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+}
+
+#[test]
+fn a_unit_names_its_root_and_none_that_only_begins_like_it() {
+    let text = systemd(&odd(), &Unit::User);
+    assert!(names(&text, &odd().root), "one of ours");
+    let of_a_person = "[Service]\nExecStart=/opt/llama-orch -C '/srv/llama/' watch\n";
+    assert!(names(of_a_person, "/srv/llama"));
+    for other in ["/srv/lla", "/srv", "/llama-orch", "/srv/llama/b"] {
+        assert!(!names(of_a_person, other), "{other}");
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ use super::page::{Access, Interest, Page, PageError, Served};
 use super::schedule::{Schedule, Wake};
 pub use super::senses::End;
 use super::senses::{Sense, Senses};
-use super::service_manager::ServiceManager;
+use super::service_manager::{self, ServiceManager};
 use super::snapshot::{GitState, PassResult, Snapshot};
 use crate::apply::{Events, Report};
 use crate::durable::{FileError, FileLock};
@@ -238,7 +238,12 @@ pub async fn watch(root: &Root, options: Options, voice: &dyn Voice) -> Result<E
         }
         None => None,
     };
-    let ended = keeper.run().await;
+    // A first pass lasts as long as models load: whoever waits for watch to begin need not wait for that.
+    keeper.manager.ready();
+    let ended = tokio::select! {
+        ended = keeper.run() => ended,
+        never = service_manager::keep_alive() => match never {},
+    };
     keeper.end(served).await;
     Ok(ended)
 }
@@ -253,7 +258,6 @@ impl Keeper<'_> {
                 Event::Sense(Sense::End(end)) => return Ended::By(end),
                 event => self.handle(event).await,
             }
-            self.manager.alive();
             if let Some(wakes) = self.schedule.begin(self.now())
                 && let Some(end) = self.pass(&wakes).await
             {

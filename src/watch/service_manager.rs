@@ -8,6 +8,10 @@
 mod os;
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
 
 /// The variables by which a service manager asks for it. Nothing that watch starts may have them: a server that
 /// spoke for watch could have it taken for dead, or for ready.
@@ -17,6 +21,21 @@ pub const VARIABLES: [&str; 4] = [
     "WATCHDOG_PID",
     "LISTEN_FDS",
 ];
+
+/// Says again and again that watch lives, twice within the time the manager waits for it. It belongs beside the
+/// loop on its one task: a task that is blocked says nothing, one that waits (for git to verify signatures, for
+/// a source that does not answer) goes on saying it, since each such wait ends by itself.
+pub async fn keep_alive() -> Infallible {
+    let Some(patience) = os::patience().filter(|patience| !patience.is_zero()) else {
+        return std::future::pending().await;
+    };
+    let mut every = tokio::time::interval((patience / 2).max(Duration::from_millis(1)));
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        os::alive();
+    }
+}
 
 /// The service manager watch was started by, if it was.
 #[derive(Debug, Default)]
@@ -50,11 +69,6 @@ impl ServiceManager {
         if self.status.replace(text.to_owned()) != text {
             os::status(text);
         }
-    }
-
-    /// It lives: to be said more often than the manager's patience lasts.
-    pub fn alive(&self) {
-        os::alive();
     }
 
     /// It ends.

@@ -38,6 +38,7 @@ mod roots;
 mod secrets;
 mod selection;
 mod servers;
+mod service;
 mod services;
 mod sources;
 mod status;

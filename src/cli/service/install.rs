@@ -3,9 +3,10 @@
 
 use clap::Args;
 use llama_orch::durable;
+use llama_orch::instance::supervisor::lingers;
 use llama_orch::service;
 
-use super::systemctl::{Systemctl, lingers};
+use super::systemctl::Systemctl;
 use super::{Failure, Global, Kind, OptionArgs, Ui, WhichArgs, described, difference, unit};
 
 /// Install a systemd unit that keeps this root, and start it
@@ -40,8 +41,13 @@ Examples:
   llama-orch service uninstall --user && llama-orch down --all";
 
 pub(super) fn run(global: &Global, args: &InstallArgs, ui: &Ui) -> Result<u8, Failure> {
-    let root = global.find_root()?;
     let which = &args.which;
+    // A unit of this user keeps only what is this user's.
+    let root = if which.user {
+        global.writable_root()?
+    } else {
+        global.find_root()?
+    };
     let systemctl = Systemctl::find(which.user)?;
     may_write(which)?;
     let service = described(&root, which, &args.watch, ui)?;
@@ -74,6 +80,10 @@ pub(super) fn run(global: &Global, args: &InstallArgs, ui: &Ui) -> Result<u8, Fa
         systemctl.tell(&["restart", &file])?;
         ui.remark(format_args!(
             "started {file}; servers that ran go on as they were"
+        ));
+    } else if changed && active {
+        ui.remark(format_args!(
+            "{file} goes on as it was until it is restarted"
         ));
     } else if !changed && enabled && active {
         ui.remark(format_args!(

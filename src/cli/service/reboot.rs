@@ -5,6 +5,7 @@
 use camino::Utf8Path;
 use llama_orch::durable;
 use llama_orch::root::Root;
+use llama_orch::service;
 use llama_orch::watch::alive;
 
 use super::Ui;
@@ -47,5 +48,5 @@ fn names(folder: &Utf8Path, root: &Root) -> bool {
         wants.flat_map(|entry| entry.path().read_dir_utf8().into_iter().flatten().flatten());
     units
         .filter_map(|unit| std::fs::read_to_string(unit.path()).ok())
-        .any(|text| text.contains(root.path().as_str()))
+        .any(|text| service::names(&text, root.path().as_str()))
 }

@@ -4,7 +4,7 @@
 
 use std::process::{Command, Stdio};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::diagnostic::{Failure, Kind};
 
@@ -17,12 +17,24 @@ impl Systemctl {
     /// # Errors
     /// There is no systemd here, or this user may not tell it anything.
     pub(super) fn find(user: bool) -> Result<Self, Failure> {
+        // The tools are installed in many a place where systemd is not in charge (`sd_booted(3)`).
+        if !Utf8Path::new("/run/systemd/system").is_dir() {
+            let text = "systemd is not in charge of this machine".to_owned();
+            return Err(Failure::new(Kind::Failed, text).hint(
+                "`llama-orch service print` shows what to start watch by; its `--help` says which command takes it",
+            ));
+        }
         let systemctl = Self { user };
-        systemctl.ask(&["--version"]).map_err(|why| {
-            Failure::new(Kind::Failed, format!("there is no systemd to tell: {why}")).hint(
-                "`llama-orch service print` shows the text for launchd, Windows or systemd; `--help` says which command takes it",
-            )
-        })?;
+        systemctl
+            .ask(&["show", "--property=Version"])
+            .map_err(|why| {
+                let failure = Failure::new(Kind::Failed, format!("systemd does not answer: {why}"));
+                if user {
+                    failure.hint("`sudo loginctl enable-linger USER` has one run for a user who is not logged in")
+                } else {
+                    failure
+                }
+            })?;
         Ok(systemctl)
     }
 
@@ -48,6 +60,10 @@ impl Systemctl {
         let mut command = Command::new("systemctl");
         if self.user {
             command.arg("--user");
+            // `sudo -iu` and cron leave out by what the manager of a user is found.
+            if let Some(place) = runtime_folder() {
+                command.env("XDG_RUNTIME_DIR", place);
+            }
         }
         let output = command
             .args(arguments)
@@ -80,18 +96,11 @@ impl Systemctl {
     }
 }
 
-/// Whether everything of this user ends with the last logout; `None` where nobody tells.
-pub(super) fn lingers() -> Option<bool> {
-    let output = Command::new("loginctl")
-        .args(["show-user", "--property=Linger", "--value"])
-        .arg(std::env::var("USER").ok()?)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
-    match String::from_utf8_lossy(&output.stdout).trim() {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
+/// Where the manager of this user listens, where the environment does not say it.
+fn runtime_folder() -> Option<Utf8PathBuf> {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_some() {
+        return None;
     }
+    let folder = Utf8PathBuf::from(format!("/run/user/{}", llama_orch::root::user_id()?));
+    folder.is_dir().then_some(folder)
 }

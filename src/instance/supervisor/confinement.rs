@@ -196,6 +196,15 @@ impl Confinement {
     }
 }
 
+/// Whether what this user has started stays after the last logout; `None` where nobody tells.
+pub fn lingers() -> Option<bool> {
+    match os::ask(Question::Linger).ok()?.trim() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
 /// A remark where everything of this user ends with the last logout.
 fn manager_ends(ask: Ask<'_>) -> Option<String> {
     let ends = ask(Question::Linger).is_ok_and(|answer| answer.trim() == "no");

@@ -18,6 +18,7 @@ use tokio::process::{Child, Command};
 
 use super::error::GitError;
 use super::words;
+use crate::watch::service_manager;
 
 /// How long git may take for what needs no network.
 const LOCAL: Duration = Duration::from_mins(1);
@@ -211,7 +212,7 @@ impl Git {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        for name in UNSET {
+        for name in UNSET.iter().chain(&service_manager::VARIABLES) {
             command.env_remove(name);
         }
         if self.quiet_ssh {

@@ -307,7 +307,6 @@ impl Keeper<'_> {
                 let _ = self.state.set_doing(progress.doing());
             }
             self.handle(event).await;
-            self.manager.alive();
             if self.state.set_doing(progress.doing()) {
                 self.publish_state();
             }

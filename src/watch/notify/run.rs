@@ -11,15 +11,13 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::os;
 use crate::watch::notice::Notice;
+use crate::watch::service_manager;
 
 /// How much is kept of what it writes.
 const MOST_OUTPUT: usize = 4096;
 
 /// How long its output is read on once it has ended: what it left behind may hold that open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// What a service manager tells the service by: a command that speaks to it would speak for watch.
-const NOT_HANDED_ON: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
 /// Why a notice was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +59,7 @@ pub(super) async fn hand_over(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    for name in NOT_HANDED_ON {
+    for name in service_manager::VARIABLES {
         command.env_remove(name);
     }
     os::lead_a_group(&mut command);

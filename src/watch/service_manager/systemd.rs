@@ -1,6 +1,8 @@
 //! `sd_notify(3)`, which other managers than systemd have taken over. That nobody listens is no error here: the
 //! manager acts on what it hears.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 
 pub(super) fn ready() {
@@ -18,10 +20,13 @@ pub(super) fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
+/// How long the manager waits to hear that this process lives; `None` where it does not.
+pub(super) fn patience() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
 pub(super) fn alive() {
-    if sd_notify::watchdog_enabled().is_some() {
-        tell(&[NotifyState::Watchdog]);
-    }
+    tell(&[NotifyState::Watchdog]);
 }
 
 pub(super) fn stopping() {

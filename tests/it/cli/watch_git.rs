@@ -7,6 +7,7 @@ use camino::Utf8PathBuf;
 use llama_orch::instance::state::Phase;
 use rustix::process::Signal;
 
+use super::service::{listener, told};
 use super::watch::runs_as_another;
 use crate::support::sandbox::{Output, Sandbox, is_alive, signal};
 use crate::support::watching::Watching;
@@ -308,4 +309,37 @@ fn a_pinned_and_a_suspended_watch_take_no_commit_until_it_is_resumed() {
     world
         .sandbox
         .wait("chat runs b1002", || world.sandbox.runs("chat") == "b1002");
+}
+
+#[test]
+fn a_git_that_takes_its_time_has_nobody_take_watch_for_dead() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mut world = World::new();
+    let tools = world.home.join("tools");
+    let (slow, waits) = (tools.join("slow"), tools.join("waits"));
+    std::fs::create_dir(&tools).expect("created");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *fetch*) ;; *)\n  while [ -e {slow} ]; do touch {waits}; sleep 0.05; done ;;\nesac\n\
+         PATH=${{PATH#*:}}; export PATH; exec git \"$@\"\n"
+    );
+    std::fs::write(tools.join("git"), script).expect("written");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(tools.join("git"), mode).expect("set");
+    let (heard, path) = listener(&world.sandbox);
+    let ambient = std::env::var("PATH").expect("it is set");
+    world.sandbox.set("PATH", &format!("{tools}:{ambient}"));
+    world.sandbox.set("NOTIFY_SOCKET", path.as_str());
+    world.sandbox.set("WATCHDOG_USEC", "100000");
+    let watching = world.watch(&[]);
+    std::fs::write(&slow, "").expect("written");
+    signal(watching.pid(), Signal::HUP);
+    world.sandbox.wait("git is waited for", || waits.exists());
+    // What was told before that is read first.
+    while heard.try_recv().is_ok() {}
+    for _ in 0..5 {
+        told(&heard, "WATCHDOG=1");
+    }
+    std::fs::remove_file(&slow).expect("removed");
+    assert_eq!(watching.end(Signal::TERM), Some(0));
 }
