@@ -1,10 +1,11 @@
 //! The status page, asked as browsers, scrapers and strangers ask.
 
+mod http;
 mod samples;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,11 @@ struct Shown {
 
 impl Shown {
     fn with(snapshot: Snapshot) -> Self {
-        let page = Page::open(&access("127.0.0.1:0")).expect("it is bound");
+        Self::at(&access("127.0.0.1:0"), snapshot)
+    }
+
+    fn at(access: &Access, snapshot: Snapshot) -> Self {
+        let page = Page::open(access).expect("it is bound");
         let (publish, latest) = watch::channel(Arc::new(snapshot));
         let interest = Arc::new(Interest::new(Duration::from_mins(5)));
         let served = page.serve(latest, interest).expect("it is served");
@@ -37,6 +42,7 @@ impl Shown {
     fn show(&self, name: &str) {
         let snapshot = match name {
             "everything" => samples::everything(),
+            "later" => samples::later(),
             "hostile" => samples::hostile(),
             "well" => samples::well(3),
             "hundred" => samples::well(100),
@@ -56,33 +62,6 @@ fn access(listen: &str) -> Access {
 
 fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").expect("head and body").1
-}
-
-#[test]
-fn it_is_served_to_be_read_and_to_run_nothing_but_itself() {
-    let shown = Shown::with(samples::everything());
-    let page = shown.ask("GET", "/");
-    assert!(page.starts_with("HTTP/1.1 200"), "{page:.300}");
-    let head = page
-        .split("\r\n\r\n")
-        .next()
-        .expect("a head")
-        .to_lowercase();
-    for header in [
-        "content-security-policy: default-src 'none'",
-        "x-content-type-options: nosniff",
-        "referrer-policy: no-referrer",
-    ] {
-        assert!(head.contains(header), "{header}:\n{head}");
-    }
-    assert!(!head.contains("unsafe-inline"), "{head}");
-    assert!(
-        !body(&page).contains("innerHTML"),
-        "markup is never made of text"
-    );
-    assert!(shown.ask("POST", "/").starts_with("HTTP/1.1 405"));
-    assert!(shown.ask("GET", "/nothing").starts_with("HTTP/1.1 404"));
-    assert!(shown.ask("GET", "/healthz").starts_with("HTTP/1.1 200"));
 }
 
 #[test]
@@ -111,16 +90,15 @@ fn metrics_are_what_a_scraper_takes_and_documented_one_by_one() {
         let text = body(&answer);
         let parsed = openmetrics_parser::prometheus::parse_prometheus(text);
         let parsed = parsed.unwrap_or_else(|error| panic!("{name}: {error:?}\n{text}"));
-        let families = parsed.families.values();
-        seen.extend(families.map(|family| (family.family_name.clone(), family.help.clone())));
+        for (family, told) in &parsed.families {
+            let labels = told.get_label_names().iter();
+            let labels: Vec<String> = labels.map(|label| format!("`{label}`")).collect();
+            let row = format!("| `{family}` | {} | {} |\n", labels.join(", "), told.help);
+            seen.insert(family.clone(), row);
+        }
     }
-    let rows = seen
-        .iter()
-        .map(|(name, help)| format!("| `{name}` | {help} |\n"));
-    let table = format!(
-        "| family | what it says |\n| --- | --- |\n{}",
-        rows.collect::<String>()
-    );
+    let rows: String = seen.into_values().collect();
+    let table = format!("| family | labels | what it says |\n| --- | --- | --- |\n{rows}");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/METRICS.md");
     let document = std::fs::read_to_string(path).expect("readable");
     let (prose, documented) = document.split_once("| family |").unwrap_or((&document, ""));
@@ -132,6 +110,28 @@ fn metrics_are_what_a_scraper_takes_and_documented_one_by_one() {
             table,
             "`DOCS=overwrite cargo test --test it metrics_are` writes docs/METRICS.md"
         );
+    }
+}
+
+#[test]
+fn whoever_asks_for_openmetrics_gets_that_and_names_stay_values() {
+    let shown = Shown::with(samples::hostile());
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                   Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n\r\n";
+    let mut stream = TcpStream::connect(shown.served.address()).expect("someone listens");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    assert!(answer.contains("application/openmetrics-text; version=1.0.0"));
+    let parsed = openmetrics_parser::openmetrics::parse_openmetrics(body(&answer));
+    let parsed = parsed.unwrap_or_else(|error| panic!("{error:?}\n{answer}"));
+    let ready = &parsed.families["llama_orch_instance_ready"];
+    let hostile = samples::hostile();
+    assert_eq!(ready.iter_samples().count(), hostile.instances.len());
+    for one in &hostile.instances {
+        let name = one.row.name.clone();
+        let told = ready.get_sample_by_label_values(&[name]);
+        assert!(told.is_some(), "{:.100}", one.row.name);
     }
 }
 
@@ -167,11 +167,13 @@ fn a_browser_shows_every_state_live_and_nothing_comes_alive() {
         println!("skipped: LLAMA_ORCH_CHROMIUM and LLAMA_ORCH_PLAYWRIGHT are not set");
         return;
     };
-    let shown = Shown::with(samples::everything());
+    let mut shown = Some(Shown::with(samples::everything()));
+    let address = shown.as_ref().map(|shown| shown.served.address());
+    let address = address.expect("it is served");
     let shots = variable("LLAMA_ORCH_ARTIFACTS").unwrap_or_default();
     let mut browser = Command::new("node")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/page/page.mjs"))
-        .arg(format!("http://{}/", shown.served.address()))
+        .arg(format!("http://{address}/"))
         .arg(shots)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -181,9 +183,13 @@ fn a_browser_shows_every_state_live_and_nothing_comes_alive() {
     let mut said = Vec::new();
     for line in BufReader::new(browser.stdout.take().expect("piped")).lines() {
         let line = line.expect("text");
-        if let Some(name) = line.strip_prefix("show ") {
+        let asked = line.strip_prefix("show ");
+        if let (Some(name), Some(shown)) = (asked, &shown) {
             shown.show(name);
             writeln!(answers, "shown").expect("it reads");
+        } else if line == "end" {
+            shown = None;
+            writeln!(answers, "ended").expect("it reads");
         } else {
             println!("{line}");
             said.push(line);

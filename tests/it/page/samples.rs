@@ -7,6 +7,7 @@ use llama_orch::plan::json::{
     UnusedDocument, WarningDocument,
 };
 use llama_orch::status::{ExitWords, HealthWord, InstanceState, Row, SuspendedWords};
+use llama_orch::watch::notice::{Notice, NoticeKind};
 use llama_orch::watch::snapshot::{
     Doing, FORMAT_VERSION, GitHoldState, GitState, Halted, InstanceSnapshot, ManifestState,
     PassResult, PassState, Pinned, Snapshot, WatchState,
@@ -188,6 +189,21 @@ fn pass(verb: &str, ago_seconds: i64, steps: Vec<StepEntry>) -> Entry {
     }
 }
 
+fn notice(kind: NoticeKind) -> Notice {
+    Notice {
+        schema: 1,
+        at: ago(60),
+        kind,
+        subject: "guard".to_owned(),
+        code: "failed_inputs".to_owned(),
+        text: format!("guard: {} on b9553", kind.word()),
+        root: "/srv/llm".to_owned(),
+        version: "0.1.0".to_owned(),
+        commit: None,
+        details: Some("load_model: cannot open `models/guard.gguf`\nexiting".to_owned()),
+    }
+}
+
 fn of_instance(name: &str) -> SubjectDocument {
     SubjectDocument::Instance {
         name: name.to_owned(),
@@ -313,6 +329,11 @@ pub(crate) fn everything() -> Snapshot {
             vec![step("restart", "chat", "interrupted", None)],
         ),
     ]);
+    snapshot.history.push(Entry {
+        notices: NoticeKind::ALL.map(notice).into(),
+        seconds: 0.0,
+        ..pass("watch", 60, Vec::new())
+    });
     snapshot.history[3].reason = Some("the model is being replaced".to_owned());
     snapshot
 }
@@ -473,6 +494,22 @@ fn planned() -> PlanDocument {
     }
 }
 
+/// The same machine a little later: something was done, one is up and one is gone.
+pub(crate) fn later() -> Snapshot {
+    let mut snapshot = everything();
+    snapshot
+        .instances
+        .retain(|instance| instance.row.name != "batch");
+    for one in &mut snapshot.instances {
+        if one.row.name == "audio" {
+            *one = instance("audio", InstanceState::Running);
+        }
+    }
+    let started = vec![step("start", "audio", "done", None)];
+    snapshot.history.push(pass("retry", 1, started));
+    snapshot
+}
+
 /// What would be markup, if anybody took it for that, and what turns text around.
 pub(crate) const MARKUP: &str =
     r#"<img src=x onerror="window.harmed=1"></script><script>window.harmed=2</script>"#;
@@ -517,6 +554,10 @@ pub(crate) fn hostile() -> Snapshot {
     }
     for entry in &mut snapshot.history {
         entry.verb = bad();
+        for notice in &mut entry.notices {
+            notice.text = bad();
+            notice.details = Some(bad());
+        }
         for step in &mut entry.steps {
             step.subject = bad();
             step.error = Some(bad());
