@@ -12,7 +12,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use super::Entry;
 use super::follow::Follow;
@@ -59,6 +59,16 @@ pub(super) struct Opened {
     pub(super) place: Place,
     /// Up to where it is read.
     end: u64,
+}
+
+/// What is read of a file.
+#[derive(Debug)]
+struct Reading<'a> {
+    of: &'a Opened,
+    /// Where what was read of it begins.
+    start: u64,
+    /// Whether nothing was told of it yet, so that the next line is its last.
+    is_new: bool,
 }
 
 impl Opened {
@@ -110,6 +120,7 @@ impl Files {
     /// The lines, from the last one to the first.
     pub fn newest_first(&self) -> Backwards<'_> {
         Backwards {
+            root: &self.root,
             files: &self.files,
             current: None,
             rest: Vec::new(),
@@ -161,9 +172,9 @@ pub(super) fn piece(mut file: &File, start: u64, end: u64) -> io::Result<Vec<u8>
 /// See [`Files::newest_first()`].
 #[derive(Debug)]
 pub struct Backwards<'a> {
+    root: &'a Root,
     files: &'a [Opened],
-    /// The file that is read, and where what was read of it begins.
-    current: Option<(&'a Opened, u64)>,
+    current: Option<Reading<'a>>,
     /// What was read and not told yet.
     rest: Vec<u8>,
 }
@@ -171,44 +182,59 @@ pub struct Backwards<'a> {
 impl Backwards<'_> {
     fn read(&mut self) -> Result<Option<Line>, FileError> {
         loop {
-            let Some((opened, start)) = &mut self.current else {
+            let Some(reading) = &mut self.current else {
                 let Some((next, older)) = self.files.split_first() else {
                     return Ok(None);
                 };
                 self.files = older;
-                self.current = Some((next, next.end));
+                self.current = Some(Reading {
+                    of: next,
+                    start: next.end,
+                    is_new: true,
+                });
                 continue;
             };
-            let line = match self.rest.iter().rposition(|byte| *byte == b'\n') {
+            let of = reading.of;
+            let read_error = |source| FileError::Read {
+                path: of.path.clone(),
+                source,
+            };
+            let (line, is_last) = match self.rest.iter().rposition(|byte| *byte == b'\n') {
                 Some(before) => {
                     let line = self.rest.split_off(before + 1);
                     self.rest.pop();
-                    line
+                    (line, std::mem::take(&mut reading.is_new))
                 }
-                None if *start == 0 => {
+                None if reading.start == 0 => {
+                    let is_last = reading.is_new;
                     self.current = None;
-                    std::mem::take(&mut self.rest)
+                    (std::mem::take(&mut self.rest), is_last)
                 }
                 None => {
-                    let from = start.saturating_sub(PIECE);
-                    let mut read = piece(&opened.file, from, *start).map_err(|source| {
-                        let path: &Utf8Path = &opened.path;
-                        FileError::Read {
-                            path: path.to_owned(),
-                            source,
-                        }
-                    })?;
-                    *start = from;
+                    let from = reading.start.saturating_sub(PIECE);
+                    let mut read = piece(&of.file, from, reading.start).map_err(read_error)?;
+                    reading.start = from;
                     read.append(&mut self.rest);
                     self.rest = read;
                     continue;
                 }
             };
-            if let Some(line) = Line::parse(&line) {
-                return Ok(Some(line));
+            match Line::parse(&line) {
+                Some(Line::Unreadable)
+                    if is_last && is_written_to(self.root, of).map_err(read_error)? => {}
+                Some(line) => return Ok(Some(line)),
+                None => {}
             }
         }
     }
+}
+
+/// Whether the end of a file, as it was when it was opened, is none of its own, but the midst of what somebody was
+/// appending.
+fn is_written_to(root: &Root, opened: &Opened) -> io::Result<bool> {
+    // In this order: who appends lets go of the lock only when all of it is there.
+    let is_locked = durable::is_locked(&root.history_lock()).unwrap_or(false);
+    Ok(is_locked || opened.file.metadata()?.len() > opened.end)
 }
 
 impl Iterator for Backwards<'_> {

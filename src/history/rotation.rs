@@ -22,16 +22,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Appends a pass.
 pub fn append(root: &Root, entry: &Entry) -> Result<(), FileError> {
-    append_within(root, entry, LONG)
+    append_within(root, entry, LONG, PATIENCE)
 }
 
-/// The same, turning over at so many bytes.
-pub(super) fn append_within(root: &Root, entry: &Entry, long: u64) -> Result<(), FileError> {
+/// The same, turning over at so many bytes, and with so much patience for others.
+pub(super) fn append_within(
+    root: &Root,
+    entry: &Entry,
+    long: u64,
+    patience: Duration,
+) -> Result<(), FileError> {
     let line = serde_json::to_string(entry).map_err(|error| FileError::Write {
         path: root.history(),
         source: error.into(),
     })?;
-    let lock = FileLock::take_within(&root.history_lock(), PATIENCE)?;
+    let lock = FileLock::take_within(&root.history_lock(), patience)?;
     if lock.is_some() && durable::size(&root.history())? >= long {
         // One that cannot be turned over, as while somebody reads it on Windows, becomes longer; the next one
         // to come tries again.

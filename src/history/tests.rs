@@ -9,6 +9,10 @@ use camino::Utf8PathBuf;
 
 use super::rotation::append_within;
 use super::*;
+use crate::durable;
+
+/// Longer than a slow disk takes for all of what others append meanwhile.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A folder with a history in it.
 struct Folder {
@@ -31,7 +35,7 @@ impl Folder {
     /// Appends passes by number, turning over at two lines or so.
     fn append(&self, numbers: impl IntoIterator<Item = usize>) {
         for number in numbers {
-            append_within(&self.root, &entry(number), 200).expect("appended");
+            append_within(&self.root, &entry(number), 200, PATIENCE).expect("appended");
         }
     }
 
@@ -133,6 +137,27 @@ fn a_torn_line_costs_no_other_wherever_it_is() {
     folder.append([2]);
     assert!(folder.root.history_before(1).exists());
     assert_eq!(folder.read(), (vec![0, 1, 2], 1));
+}
+
+#[test]
+fn a_line_that_is_being_written_is_no_torn_one() {
+    let folder = Folder::new();
+    folder.write(&format!("{}\n", line(0)));
+    let whole = line(1);
+    let (begin, end) = whole.split_at(20);
+    folder.write(begin);
+    let files = Files::open(&folder.root).expect("readable");
+    let unreadable = || {
+        let lines = files.newest_first().map(|line| line.expect("readable"));
+        lines.filter(|line| *line == Line::Unreadable).count()
+    };
+    assert_eq!(unreadable(), 1, "nobody writes it");
+    let lock = durable::FileLock::try_take(&folder.root.history_lock()).expect("taken");
+    assert_eq!(unreadable(), 0, "somebody is at it");
+    folder.write(&format!("{end}\n"));
+    drop(lock);
+    assert_eq!(unreadable(), 0, "and was, when the files were opened");
+    assert_eq!(folder.read(), (vec![0, 1], 0));
 }
 
 #[test]
@@ -255,7 +280,7 @@ fn whoever_reads_or_follows_while_it_turns_over_misses_nothing_and_sees_nothing_
                     for number in 0..EACH {
                         // So long that nothing is dropped between two looks.
                         let number = 1 + 2 * number + writer;
-                        append_within(&root, &entry(number), 6000).expect("appended");
+                        append_within(&root, &entry(number), 6000, PATIENCE).expect("appended");
                     }
                 })
             })
