@@ -14,6 +14,8 @@ use crate::durable::{self, FileError};
 pub const MANIFEST: &str = "orchestrator.yaml";
 /// The lock's file name.
 pub const LOCK: &str = "orchestrator.lock";
+/// The folder that builds are installed in.
+pub const BINS: &str = "bins";
 /// The folder of what is ours alone.
 pub const STATE: &str = ".llama-orch";
 /// The variable that names a root.
@@ -208,7 +210,7 @@ impl Root {
 
     /// `bins/`, where builds are installed.
     pub fn bins(&self) -> Utf8PathBuf {
-        self.0.join("bins")
+        self.0.join(BINS)
     }
 
     /// `bin/llama-server`, the legacy single build.

@@ -18,6 +18,8 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
+use camino::Utf8Path;
+
 use self::os::Socket;
 use super::is_socket;
 use super::waiting::Awaited;
@@ -37,6 +39,14 @@ pub enum Address {
 }
 
 impl Address {
+    /// The same for a server that works in `folder`, by which the path of a socket goes, and not by where we are.
+    pub fn within(folder: &Utf8Path, host: &str, port: u16) -> io::Result<Self> {
+        Ok(match Self::of(host, port)? {
+            Self::Unix(path) => Self::Unix(folder.join(path).into_string()),
+            tcp @ Self::Tcp(_) => tcp,
+        })
+    }
+
     /// Where a server that was told to listen on `host` can be asked: a wildcard by the loopback
     /// address, of several hosts the first, a path ending in `.sock` as the socket it is.
     pub fn of(host: &str, port: u16) -> io::Result<Self> {

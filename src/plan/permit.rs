@@ -75,77 +75,50 @@ impl Plan {
 /// What has to be switched on for a step; `None` where it is always permitted, or is a removal, to
 /// which a person consents in another way.
 const fn switch_of(step: &Step) -> Option<Switch> {
-    match &step.action {
-        Action::Install(_) => match step.reason {
-            Reason::Damaged { .. } => Some(Switch::Heal),
-            Reason::NotInstalled { .. }
-            | Reason::NotFetched(_)
-            | Reason::NotRunning
+    let cause = Cause::of(&step.reason);
+    match (&step.action, cause) {
+        (Action::Install(_) | Action::Start(_), Cause::Harm) => Some(Switch::Heal),
+        (Action::Install(_) | Action::Fetch(_), _) => Some(Switch::Install),
+        (Action::Start(_), Cause::New) | (Action::Stop(_), Cause::Person) => None,
+        // A start that is the second half of a restart: the first has made way for another.
+        (Action::Start(_) | Action::Replace(_) | Action::Stop(_), _) => Some(Switch::Restart),
+        (Action::Update(update), _) if update.adopt => Some(Switch::Heal),
+        (Action::Update(_) | Action::Remove(_) | Action::Prune(_), _) => None,
+    }
+}
+
+/// What is behind a reason, as far as the switches tell it apart.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// Something that was well has come to harm.
+    Harm,
+    /// A person said so, on this machine.
+    Person,
+    /// It is wanted and was not there.
+    New,
+    /// Something is wanted otherwise than it is.
+    Change,
+}
+
+impl Cause {
+    const fn of(reason: &Reason) -> Self {
+        match reason {
+            Reason::Damaged { .. }
             | Reason::Crashed(_)
             | Reason::NotRestarted(_)
-            | Reason::Drift { .. }
-            | Reason::RolledBack { .. }
-            | Reason::Settings(_)
-            | Reason::Unsupervised
             | Reason::FallsBack(_)
-            | Reason::AskedFor { .. }
-            | Reason::TriedAgain
-            | Reason::NoLongerWanted
-            | Reason::PutDown(_)
-            | Reason::Disabled
-            | Reason::SwapsPort
-            | Reason::Unused => Some(Switch::Install),
-        },
-        Action::Fetch(_) => Some(Switch::Install),
-        Action::Start(_) => match step.reason {
-            Reason::NotRunning => None,
-            Reason::Crashed(_) | Reason::FallsBack(_) | Reason::NotRestarted(_) => {
-                Some(Switch::Heal)
-            }
-            // The second half of a restart: the first has made way for another.
-            Reason::NotInstalled { .. }
-            | Reason::Damaged { .. }
-            | Reason::NotFetched(_)
-            | Reason::Drift { .. }
+            | Reason::Unsupervised => Self::Harm,
+            Reason::PutDown(_) => Self::Person,
+            Reason::NotRunning | Reason::NotInstalled { .. } | Reason::NotFetched(_) => Self::New,
+            Reason::Drift { .. }
             | Reason::RolledBack { .. }
             | Reason::Settings(_)
-            | Reason::Unsupervised
             | Reason::AskedFor { .. }
             | Reason::TriedAgain
             | Reason::NoLongerWanted
-            | Reason::PutDown(_)
             | Reason::Disabled
             | Reason::SwapsPort
-            | Reason::Unused => Some(Switch::Restart),
-        },
-        Action::Replace(_) => Some(Switch::Restart),
-        Action::Update(update) => {
-            if update.adopt {
-                Some(Switch::Heal)
-            } else {
-                None
-            }
+            | Reason::Unused => Self::Change,
         }
-        Action::Stop(_) => match step.reason {
-            Reason::PutDown(_) => None,
-            Reason::NotInstalled { .. }
-            | Reason::Damaged { .. }
-            | Reason::NotFetched(_)
-            | Reason::NotRunning
-            | Reason::Crashed(_)
-            | Reason::NotRestarted(_)
-            | Reason::Drift { .. }
-            | Reason::RolledBack { .. }
-            | Reason::Settings(_)
-            | Reason::Unsupervised
-            | Reason::FallsBack(_)
-            | Reason::AskedFor { .. }
-            | Reason::TriedAgain
-            | Reason::NoLongerWanted
-            | Reason::Disabled
-            | Reason::SwapsPort
-            | Reason::Unused => Some(Switch::Restart),
-        },
-        Action::Remove(_) | Action::Prune(_) => None,
     }
 }

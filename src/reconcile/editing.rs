@@ -162,7 +162,7 @@ pub fn replace(
 }
 
 /// The first file that two readings differ in, by its path in the root.
-fn difference(before: &Texts, now: &Texts) -> Option<String> {
+pub(crate) fn difference(before: &Texts, now: &Texts) -> Option<String> {
     if before.manifest != now.manifest {
         return Some(before.manifest.name.clone());
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::brake::Brake;
 use super::snapshot::{GitState, WatchState};
 use crate::durable::{self, FileError};
+use crate::observed::{Seen, Unseen};
 use crate::root::Root;
 
 /// The number in `schema` that this version writes.
@@ -60,11 +61,18 @@ pub fn living(root: &Root) -> Option<WatchState> {
     file.map(|file| file.state)
 }
 
-/// The clone that a watch keeps the files of this root by. `None` where nobody does, or a person suspended it.
-pub fn following(root: &Root) -> Option<GitState> {
-    let git = living(root)?.git?;
+/// The clone that a watch keeps the files of this root by; none where nobody does, or a person suspended it. Unknown
+/// where a watch lives and does not say.
+pub fn following(root: &Root) -> Seen<Option<GitState>> {
+    if !is_living(root) {
+        return Seen::Known(None);
+    }
+    let Some(state) = living(root) else {
+        let path = root.watch_state();
+        return Seen::Unknown(Unseen(format!("`{path}` cannot be read")));
+    };
     let is_suspended = Brake::read(root).is_ok_and(|brake| brake.suspended.is_some());
-    (!is_suspended).then_some(git)
+    Seen::Known(state.git.filter(|_| !is_suspended))
 }
 
 /// Whether a watch keeps this root.

@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::manifest::Source;
 use crate::plan::Plan;
-use crate::plan::action::{Action, HoldReason, Reason, Step, Subject};
+use crate::plan::action::{Action, HoldReason, Step, Subject};
 
 /// The steps that failed last time they were tried.
 #[derive(Debug, Clone, Default)]
 pub struct Attempts {
     failed: BTreeMap<Key, Attempt>,
+    /// Where builds were to be had from.
+    source: Option<Source>,
 }
 
 /// What makes a step the same as one that was tried.
@@ -74,6 +77,15 @@ impl Attempts {
         )
     }
 
+    /// Forgets what could not be had from another source than this.
+    pub fn from_source(&mut self, source: &Source) {
+        if self.source.as_ref() != Some(source) {
+            self.failed
+                .retain(|key, _| !matches!(key.verb, "install" | "fetch"));
+            self.source = Some(source.clone());
+        }
+    }
+
     /// How many failures are remembered.
     pub fn len(&self) -> usize {
         self.failed.len()
@@ -102,17 +114,14 @@ impl Key {
                     .collect();
                 archives.join(", ")
             }
+            // A gate that is given more time is worth another try.
             Action::Start(start) | Action::Replace(start) => {
-                start.launch.launch().fingerprint().to_string()
+                let launch = start.launch.launch().fingerprint();
+                format!("{launch} {:?}", start.supervision)
             }
-            Action::Fetch(_)
-            | Action::Update(_)
-            | Action::Stop(_)
-            | Action::Remove(_)
-            | Action::Prune(_) => match &step.reason {
-                Reason::NotFetched(names) => names.join(", "),
-                reason => reason.code().to_owned(),
-            },
+            Action::Update(update) => format!("{:?}", update.supervision),
+            Action::Fetch(fetch) => fetch.launch.fingerprint().to_string(),
+            Action::Stop(_) | Action::Remove(_) | Action::Prune(_) => step.reason.code().to_owned(),
         };
         Self {
             verb: step.action.verb(),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::durable::{self, FileError};
 use crate::instance::InstanceName;
 use crate::manifest::{SourceText, Texts};
-use crate::reconcile::{LoadError, Loaded, read_texts};
+use crate::reconcile::{LoadError, Loaded, editing, read_texts};
 use crate::release::Digest;
 use crate::root::Root;
 
@@ -69,16 +69,9 @@ impl Inputs {
 
     /// The first of these files that differs from an earlier reading, by its path in the root.
     pub fn difference(&self, before: &Self) -> Option<String> {
-        if self.texts.manifest != before.texts.manifest {
-            return Some(self.texts.manifest.name.clone());
-        }
-        let (now, then) = (&self.texts.configs, &before.texts.configs);
-        let mut names = now.keys().chain(then.keys());
-        if let Some(changed) = names.find(|name| now.get(*name) != then.get(*name)) {
-            let text = now.get(changed).or(then.get(changed));
-            return text.map(|text| text.name.clone());
-        }
-        (self.lock != before.lock).then(|| crate::root::LOCK.to_owned())
+        let changed = editing::difference(&before.texts, &self.texts);
+        let lock = || (self.lock != before.lock).then(|| crate::root::LOCK.to_owned());
+        changed.or_else(lock)
     }
 }
 

@@ -6,8 +6,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "asks the clock")]
 
+mod following;
 mod look;
+mod outcome;
 mod pass;
+mod reading;
 mod state;
 
 use std::io;
@@ -18,7 +21,7 @@ use tokio::sync::watch;
 
 use super::attempts::Attempts;
 use super::brake::Brake;
-use super::git::{Checkout, FetchResult, GitError};
+use super::git::{FetchResult, GitError};
 use super::inputs::{Inputs, LastGood};
 use super::notice::Told;
 use super::notify::Notifier;
@@ -27,11 +30,14 @@ use super::schedule::{Schedule, Wake};
 pub use super::senses::End;
 use super::senses::{Sense, Senses};
 use super::service_manager::{self, ServiceManager};
-use super::snapshot::{GitState, PassResult, Snapshot};
+use super::snapshot::{PassResult, Snapshot};
 use crate::apply::{Events, Report};
 use crate::durable::{FileError, FileLock};
 use crate::plan::Plan;
 use crate::root::Root;
+
+pub use following::Following;
+use following::Git;
 use state::State;
 
 /// Time between two passes where no manifest says it.
@@ -49,15 +55,6 @@ pub struct Options {
     /// End after one pass, or as many as it takes until nothing is left that time or a person need not help
     /// with.
     pub once: bool,
-}
-
-/// How a clone is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Following {
-    /// Time between two fetches.
-    pub interval: Duration,
-    /// Whether every new commit has to be signed by somebody git trusts.
-    pub verify: bool,
 }
 
 /// Told what happens, for whoever reads along. Steps are told as [`Events`].
@@ -153,14 +150,6 @@ struct Keeper<'a> {
     _lock: FileLock,
 }
 
-/// The clone it follows.
-struct Git {
-    checkout: Checkout,
-    following: Following,
-    fetching: Option<tokio::task::JoinHandle<FetchResult>>,
-    next: Duration,
-}
-
 /// What the loop has to do something about.
 enum Event {
     Sense(Sense),
@@ -185,17 +174,7 @@ pub async fn watch(root: &Root, options: Options, voice: &dyn Voice) -> Result<E
     };
     let page = options.page.as_ref().map(Page::open).transpose()?;
     let git = match options.git {
-        Some(following) => {
-            let verify = super::git::Options {
-                verify: following.verify,
-            };
-            Some(Git {
-                checkout: Checkout::open(root, verify).await?,
-                following,
-                fetching: None,
-                next: Duration::ZERO,
-            })
-        }
+        Some(following) => Some(Git::open(root, following).await?),
         None => None,
     };
     let senses = Senses::open(root).map_err(WatchError::Signals)?;
@@ -254,13 +233,11 @@ impl Keeper<'_> {
             return self.once().await;
         }
         loop {
-            match self.next().await {
-                Event::Sense(Sense::End(end)) => return Ended::By(end),
-                event => self.handle(event).await,
-            }
-            if let Some(wakes) = self.schedule.begin(self.now())
-                && let Some(end) = self.pass(&wakes).await
-            {
+            let end = match self.begin().await {
+                Ok(wakes) => self.pass(&wakes).await,
+                Err(end) => Some(end),
+            };
+            if let Some(end) = end {
                 return Ended::By(end);
             }
         }
@@ -268,22 +245,49 @@ impl Keeper<'_> {
 
     /// Passes until nothing is left that another one could do at once.
     async fn once(&mut self) -> Ended {
-        const MOST: usize = 20;
+        const MOST: u64 = 20;
         if let Some(git) = &mut self.git {
             let fetched = git.checkout.fetching().await;
             self.fetched(Some(fetched)).await;
         }
-        for _ in 0..MOST {
-            let wakes = self.schedule.begin(self.now());
-            let wakes = wakes.unwrap_or_else(|| vec![Wake::Followup]);
+        while self.state.now().passes < MOST {
+            let wakes = match self.begin().await {
+                Ok(wakes) => wakes,
+                Err(end) => return Ended::By(end),
+            };
             if let Some(end) = self.pass(&wakes).await {
                 return Ended::By(end);
             }
-            if self.state.result() != Some(PassResult::Changed) {
-                break;
+            match self.state.result() {
+                // None: somebody else was at work.
+                Some(PassResult::Changed | PassResult::Superseded) | None => {}
+                Some(
+                    PassResult::Converged
+                    | PassResult::Attention
+                    | PassResult::Failed
+                    | PassResult::Refused,
+                ) => break,
             }
         }
-        Ended::Once(self.state.result().unwrap_or(PassResult::Refused))
+        // What it went by may be the last good files: whoever called it is to know that those here are bad.
+        let result = self
+            .state
+            .result()
+            .filter(|_| self.state.now().manifest.good);
+        Ended::Once(result.unwrap_or(PassResult::Refused))
+    }
+
+    /// Waits until a pass is due, or watch is to end.
+    async fn begin(&mut self) -> Result<Vec<Wake>, End> {
+        loop {
+            if let Some(wakes) = self.schedule.begin(self.now()) {
+                return Ok(wakes);
+            }
+            match self.next().await {
+                Event::Sense(Sense::End(end)) => return Err(end),
+                event => self.handle(event).await,
+            }
+        }
     }
 
     /// Time since it began: the schedule's clock.
@@ -350,72 +354,6 @@ impl Keeper<'_> {
         if self.interest.viewers() > 0 && self.looks.are_older_than(self.now()) {
             self.look_for_viewers().await;
         }
-    }
-
-    /// Begins to fetch, unless that is going on.
-    fn fetch(&mut self) {
-        if let Some(git) = &mut self.git
-            && git.fetching.is_none()
-        {
-            git.fetching = Some(tokio::spawn(git.checkout.fetching()));
-        }
-    }
-
-    /// Takes over what was fetched, and goes where that leads.
-    async fn fetched(&mut self, result: Option<FetchResult>) {
-        let now = self.now();
-        let Some(git) = &mut self.git else { return };
-        git.fetching = None;
-        if let Some(result) = result {
-            git.checkout.fetched(result, crate::reconcile::now());
-        }
-        git.next = now
-            + git
-                .checkout
-                .next_fetch_in(git.following.interval, fastrand::f64());
-        self.advance().await;
-    }
-
-    /// Moves the clone where it is to be.
-    async fn advance(&mut self) {
-        let now = self.now();
-        let brake = self.brake();
-        let Some(git) = &mut self.git else { return };
-        let moved = git.checkout.advance(&brake, crate::reconcile::now()).await;
-        let state = git.checkout.state().clone();
-        if moved {
-            let commit = state.commit.chars().take(9).collect();
-            self.schedule.woken(Wake::Git(commit), now);
-        }
-        self.take_git(state);
-        self.publish_state();
-    }
-
-    /// Takes over what the clone is at, and tells what of it is news.
-    fn take_git(&mut self, state: GitState) {
-        let before = self.state.now().git.clone();
-        if let Some(before) = before {
-            if before.commit != state.commit {
-                self.voice.note(&format!(
-                    "git: {} is at {:.9} \"{}\"",
-                    state.branch, state.commit, state.subject
-                ));
-            }
-            let text = |state: &GitState| state.hold.as_ref().map(|hold| hold.text.clone());
-            match (text(&before), text(&state)) {
-                (was, Some(hold)) if was.as_ref() != Some(&hold) => {
-                    self.voice.warning(&format!("git: {hold}"));
-                }
-                (Some(_), None) => self.voice.note("git: it follows its branch again"),
-                (Some(_) | None, Some(_)) | (None, None) => {}
-            }
-            match (&before.fetch_error, &state.fetch_error) {
-                (None, Some(error)) => self.voice.warning(&format!("git: cannot fetch: {error}")),
-                (Some(_), None) => self.voice.note("git: fetched again"),
-                (Some(_), Some(_)) | (None, None) => {}
-            }
-        }
-        self.state.set_git(Some(state));
     }
 
     /// Ends what it has begun, and leaves servers as they are.

@@ -77,7 +77,7 @@ pub struct Schedule {
     deferred_until: Duration,
     /// How often in a row a pass could not begin.
     deferrals: u32,
-    random: u64,
+    random: fastrand::Rng,
 }
 
 #[derive(Debug, Clone)]
@@ -95,7 +95,7 @@ impl Woken {
 
 impl Schedule {
     /// A schedule by which nothing is due. The seed decides about its jitter.
-    pub const fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self {
             woken: Vec::new(),
             answering: None,
@@ -104,7 +104,7 @@ impl Schedule {
             breath_until: Duration::ZERO,
             deferred_until: Duration::ZERO,
             deferrals: 0,
-            random: seed,
+            random: fastrand::Rng::with_seed(seed),
         }
     }
 
@@ -187,6 +187,15 @@ impl Schedule {
         commits.chain(self.files_settle()).min()
     }
 
+    /// The newer files were looked at, and are no reason for another pass: the one that runs answers for them.
+    pub fn answered(&mut self) {
+        if let Some(answering) = &mut self.answering {
+            let is_newer =
+                |woken: &mut Woken| woken.is_file() || matches!(woken.wake, Wake::Git(_));
+            answering.extend(self.woken.extract_if(.., is_newer));
+        }
+    }
+
     /// The pass has come to its end. The next is due after about `resync`, or after `hold_in` where
     /// that is earlier, if nothing wakes it before.
     pub fn ended(&mut self, now: Duration, resync: Duration, hold_in: Option<Duration>) {
@@ -231,16 +240,7 @@ impl Schedule {
 
     /// A time that is up to a tenth shorter or longer, so that many machines do not ask as one.
     fn jittered(&mut self, time: Duration) -> Duration {
-        // SplitMix64.
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.random;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        let tenth = time / 10;
-        let parts = u32::try_from(bits % 2001).unwrap_or(1000);
-        time.saturating_sub(tenth)
-            .saturating_add(tenth / 1000 * parts)
+        time.mul_f64(0.9 + 0.2 * self.random.f64())
     }
 }
 

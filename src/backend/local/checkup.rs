@@ -88,10 +88,11 @@ impl Local {
                 Err(why) => unwell(None, why),
             };
         }
-        let address = match address(root, state) {
-            Ok(address) => address,
-            Err(why) => return unwell(None, why.to_string()),
-        };
+        let address =
+            match Address::within(root, &state.launch.launch.host, state.launch.launch.port) {
+                Ok(address) => address,
+                Err(why) => return unwell(None, why.to_string()),
+            };
         if spec.kind == CheckKind::Tcp {
             return match probe::connects(&address, spec.timeout, &[]) {
                 Ok(()) => well(false),
@@ -166,15 +167,6 @@ fn down(name: &InstanceName, sight: &Sight, state: Option<&State>) -> Checkup {
             if starts { Word::Loading } else { Word::Down },
         )
     }
-}
-
-/// Where a server listens. The path of a socket is relative to the root, not to where we are.
-fn address(root: &Utf8Path, state: &State) -> std::io::Result<Address> {
-    let launch = &state.launch.launch;
-    Ok(match Address::of(&launch.host, launch.port)? {
-        Address::Unix(path) => Address::Unix(root.join(path).into_string()),
-        tcp @ Address::Tcp(_) => tcp,
-    })
 }
 
 fn sleeps(props: &Answer) -> bool {

@@ -98,9 +98,8 @@ impl Local {
         let root = folder.root().to_owned();
         let asked = tokio::task::spawn_blocking(move || {
             let launch = &state.launch.launch;
-            let address = match Address::of(&launch.host, launch.port) {
-                Ok(Address::Unix(path)) => Address::Unix(root.join(path).into_string()),
-                Ok(tcp @ Address::Tcp(_)) => tcp,
+            let address = match Address::within(&root, &launch.host, launch.port) {
+                Ok(address) => address,
                 Err(error) => return Load::Unknown(error.to_string()),
             };
             let key = process::api_key(&root, launch).or_else(|| key_it_was_given(&state));

@@ -44,10 +44,7 @@ impl Local {
             return None;
         }
         let launch = &state.launch.launch;
-        let address = match Address::of(&launch.host, launch.port).ok()? {
-            Address::Unix(path) => Address::Unix(self.root.path().join(path).into_string()),
-            tcp @ Address::Tcp(_) => tcp,
-        };
+        let address = Address::within(self.root.path(), &launch.host, launch.port).ok()?;
         let key = process::api_key(self.root.path(), launch).or_else(|| key_it_was_given(&state));
         let request = Request {
             path: "/metrics",

@@ -23,10 +23,7 @@ impl Supervisor {
     /// Where the server is: the path of a socket is relative to its folder, not to ours.
     fn address(&self) -> io::Result<Address> {
         let launch = &self.state.launch.launch;
-        Ok(match Address::of(&launch.host, launch.port)? {
-            Address::Unix(path) => Address::Unix(self.folder.root().join(path).into_string()),
-            tcp @ Address::Tcp(_) => tcp,
-        })
+        Address::within(self.folder.root(), &launch.host, launch.port)
     }
 
     pub(super) fn access(&self) -> Access {

@@ -1,3 +1,5 @@
+//! What is tried again, and when.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use super::judge::{Ancestry, LocalEdit, Offender, Range, Upstream, Verdict};
 use super::kept::Kept;
 use super::program::Git;
 use super::words;
-use crate::root::{LOCK, MANIFEST, Root};
+use crate::root::{BINS, LOCK, MANIFEST, Root, STATE};
 
 /// A clone, and the root in it.
 #[derive(Debug, Clone)]
@@ -313,8 +313,20 @@ impl Clone {
         self.git.fetch(&fetch).await
     }
 
+    /// Refuses a commit that has files where this machine keeps its own: git writes over what is ignored.
+    async fn leaves_ours_alone(&self, commit: &str) -> Result<(), GitError> {
+        let ours = [STATE, BINS];
+        let list = ["ls-tree", "-r", "--name-only", commit, "--"];
+        let tracked = self.git.look(&[&list[..], &ours].concat()).await?;
+        match tracked.lines().find(|path| !path.ends_with(".gitignore")) {
+            Some(path) => Err(GitError::TracksOurs(path.to_owned())),
+            None => Ok(()),
+        }
+    }
+
     /// Goes forward to a commit, and only forward.
     pub(super) async fn forward(&self, commit: &str) -> Result<(), GitError> {
+        self.leaves_ours_alone(commit).await?;
         // What is ignored here may be our own state, which no commit may write over; and the clone's settings do
         // not decide what a move is.
         let merge = [
@@ -331,6 +343,7 @@ impl Clone {
 
     /// Goes to a commit, wherever it is, and over no edit.
     pub(super) async fn reset(&self, commit: &str) -> Result<(), GitError> {
+        self.leaves_ours_alone(commit).await?;
         self.git
             .change(&["reset", "--keep", "--quiet", commit])
             .await

@@ -53,6 +53,11 @@ pub enum GitError {
         /// The branch there.
         branch: String,
     },
+    /// A commit has a file, relative to the root, where this machine keeps its own.
+    #[error(
+        "it tracks `{0}`, where this machine keeps what is its own (`git rm --cached` takes it out)"
+    )]
+    TracksOurs(String),
     /// Whether it is cannot be told.
     #[error("it cannot be told whether `{0}` is in the history of the branch there")]
     Untold(String),
@@ -84,7 +89,10 @@ impl GitError {
             Self::NoUpstream => {
                 Some("`git branch --set-upstream-to=origin/BRANCH` names it".to_owned())
             }
-            Self::NotStarted(_) | Self::TimedOut { .. } | Self::Refused { .. } => None,
+            Self::TracksOurs(_)
+            | Self::NotStarted(_)
+            | Self::TimedOut { .. }
+            | Self::Refused { .. } => None,
         }
     }
 }

@@ -79,6 +79,7 @@ impl Keeper<'_> {
         let backend = Local::new(&loaded, terms);
         let observed = backend.observe(&resolved.desired).await;
         let plan = plan::plan(&resolved.desired, &observed).permitted(watch);
+        self.attempts.from_source(&loaded.manifest.source);
         // What failed is out of the way before the rest is brought to its pace.
         let plan = self
             .attempts
@@ -137,12 +138,15 @@ impl Keeper<'_> {
             return self.publish_bare();
         };
         self.looks.vitals = sight.backend.survey(&sight.resolved.desired).vitals;
-        let (root, speeds) = (self.root.clone(), self.looks.speeds.clone());
-        // A server that hangs must not keep the page waiting: what it says is shown the next time.
-        tokio::task::spawn_blocking(move || {
-            let told = Local::bare(&root).speeds();
-            *speeds.lock().unwrap_or_else(PoisonError::into_inner) = told;
-        });
+        // A server that hangs must not keep the page waiting: what it says is shown the next time. Whoever asks
+        // still has the other half of the answer, so that no more than one asks at a time.
+        if Arc::strong_count(&self.looks.speeds) == 1 {
+            let (root, speeds) = (self.root.clone(), self.looks.speeds.clone());
+            tokio::task::spawn_blocking(move || {
+                let told = Local::bare(&root).speeds();
+                *speeds.lock().unwrap_or_else(PoisonError::into_inner) = told;
+            });
+        }
         self.publish(&sight);
     }
 

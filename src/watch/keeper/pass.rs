@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::look::Sight;
+use super::reading::words;
 use super::{Event, Keeper};
 use crate::apply::{Executor, Outcome, Report};
 use crate::backend::ActionError;
@@ -13,18 +14,13 @@ use crate::backend::local::Local;
 use crate::history::{self, Entry, StepEntry};
 use crate::plan::Plan;
 use crate::reconcile::{self, LoadError, PassLock, PassLockError};
-use crate::watch::brake::Brake;
-use crate::watch::inputs::{Inputs, LastGood};
-use crate::watch::notice::notices;
 use crate::watch::progress::Progress;
 use crate::watch::schedule::Wake;
 use crate::watch::senses::{End, Sense};
-use crate::watch::snapshot::{Halted, PassResult, PassState};
+use crate::watch::snapshot::{PassResult, PassState};
 
 /// How long the pass lock is waited for before the pass is put off.
 const LOCK_PATIENCE: Duration = Duration::from_millis(50);
-/// The least time to a pass that is made for a hold.
-const SECOND: Duration = Duration::from_secs(1);
 
 /// What came of carrying out.
 enum Carried {
@@ -37,11 +33,11 @@ enum Carried {
 }
 
 /// A pass so far.
-struct Course {
+pub(super) struct Course {
     at: Timestamp,
     began: Instant,
     woken_by: String,
-    result: PassResult,
+    pub(super) result: PassResult,
     done: usize,
     failed: usize,
     error: Option<String>,
@@ -75,7 +71,8 @@ impl Keeper<'_> {
         if let (Some(before), Some(now)) = (&before, &self.read) {
             let is_file = |wake: &Wake| matches!(wake, Wake::Files(_));
             match now.difference(before) {
-                Some(file) if wakes.iter().any(is_file) => {
+                // Read before it was told of, maybe. A commit speaks for the files it has changed.
+                Some(file) if !wakes.iter().any(|wake| matches!(wake, Wake::Git(_))) => {
                     let others = wakes.iter().filter(|wake| !is_file(wake)).map(Wake::words);
                     let words = std::iter::once(Wake::Files(file).words()).chain(others);
                     course.woken_by = words.collect::<Vec<_>>().join(", ");
@@ -117,6 +114,8 @@ impl Keeper<'_> {
                         self.voice.warning(&history::chain(error));
                     }
                     self.publish(&sight);
+                    // What woke it is still to be answered.
+                    self.passed = before;
                     let now = self.now();
                     self.schedule.deferred(now);
                     return None;
@@ -149,90 +148,6 @@ impl Keeper<'_> {
         }
         self.over(course, Some(sight)).await;
         None
-    }
-
-    /// Reads the files, and says which to go by: those that lie there, or the last that were good.
-    async fn take_inputs(&mut self) -> Option<LastGood> {
-        let now = reconcile::now();
-        let usable = match &mut self.git {
-            Some(git) => {
-                let usable = git.checkout.look(now).await;
-                let state = git.checkout.state().clone();
-                self.take_git(state);
-                usable
-            }
-            None => true,
-        };
-        let read = Inputs::read(&self.root);
-        let known = self.good.as_ref().map(|good| &good.inputs);
-        let loaded = match &read {
-            Ok(inputs) if known == Some(inputs) => Ok(()),
-            Ok(inputs) => inputs.load(&self.root).map(|_| ()),
-            Err(_) => Ok(()),
-        };
-        self.read = read.as_ref().ok().cloned();
-        let wrong = match (read, loaded) {
-            // Edits that are no commit: git's hold says so.
-            (Ok(_), Ok(())) if !usable => None,
-            (Ok(inputs), Ok(())) => {
-                if self.good.as_ref().is_none_or(|good| good.inputs != inputs) {
-                    let good = LastGood { inputs, at: now };
-                    if let Err(error) = good.keep(&self.root) {
-                        self.voice.warning(&history::chain(&error));
-                    }
-                    self.good = Some(good);
-                }
-                None
-            }
-            (Err(error), _) | (_, Err(error)) => Some(error),
-        };
-        let message = wrong.as_ref().map(words);
-        let last_good_at = self.good.as_ref().map(|good| good.at.to_string());
-        if self.state.set_manifest(message.clone(), last_good_at) {
-            match (&message, &self.good) {
-                (Some(message), Some(good)) => self.voice.warning(&format!(
-                    "{message}\ngoing on with the files of {}",
-                    good.at.strftime("%Y-%m-%d %H:%M:%S UTC")
-                )),
-                (Some(message), None) => self.voice.warning(message),
-                (None, _) => self.voice.note("the files are good again"),
-            }
-        }
-        if !usable && self.good.is_none() {
-            let message = "what lies here is no commit, and no files are known to be good";
-            self.state.set_manifest(Some(message.to_owned()), None);
-        }
-        self.good.clone()
-    }
-
-    /// Goes by the lock it has just written itself: that is no change to wake for.
-    fn take_lock(&mut self, text: String) {
-        for inputs in [&mut self.read, &mut self.passed].into_iter().flatten() {
-            inputs.set_lock(text.clone());
-        }
-        if let Some(good) = &mut self.good {
-            good.inputs.set_lock(text);
-            if let Err(error) = good.keep(&self.root) {
-                self.voice.warning(&history::chain(&error));
-            }
-        }
-    }
-
-    /// What a person has told watch to hold still. A file that cannot be read holds everything still.
-    pub(super) fn brake(&mut self) -> Brake {
-        match Brake::read(&self.root) {
-            Ok(brake) => brake,
-            Err(error) => {
-                let error = history::chain(&error);
-                self.voice.warning(&error);
-                let mut brake = Brake::default();
-                brake.suspended = Some(Halted {
-                    at: reconcile::now().to_string(),
-                    reason: Some(error),
-                });
-                brake
-            }
-        }
     }
 
     /// Carries the plan out, and notes in the history what came of it.
@@ -275,6 +190,8 @@ impl Keeper<'_> {
             }
             Carried::Superseded(steps) => {
                 course.result = PassResult::Superseded;
+                // Even where they come back as they were, what was left off is to be gone on with.
+                self.passed = None;
                 self.voice.starts_over();
                 (course.interrupted(took, steps), None)
             }
@@ -292,7 +209,7 @@ impl Keeper<'_> {
     /// Runs the steps, and goes on sensing meanwhile.
     async fn carry_out(&mut self, backend: &Local, plan: &Plan) -> Carried {
         let voice = self.voice;
-        let progress = Progress::new(upcast(voice));
+        let progress = Progress::new(voice);
         let executor = Executor::new(backend);
         let mut carrying = pin!(executor.apply(plan, &progress));
         let carried = loop {
@@ -319,14 +236,6 @@ impl Keeper<'_> {
         carried
     }
 
-    /// Whether other files lie in the root than those the pass goes by, and good ones. Bad ones are no reason to
-    /// stop what is going on.
-    async fn is_newer(&mut self) -> bool {
-        let before = self.good.as_ref().map(|good| good.inputs.digest());
-        let now = self.take_inputs().await.map(|good| good.inputs.digest());
-        before != now
-    }
-
     async fn refused(&mut self, mut course: Course, error: &LoadError) -> Option<End> {
         course.result = PassResult::Refused;
         course.error = Some(words(error));
@@ -334,132 +243,6 @@ impl Keeper<'_> {
         self.publish_bare();
         self.over(course, None).await;
         None
-    }
-
-    /// A pass is over: says so to everybody who is to know.
-    async fn over(&mut self, mut course: Course, sight: Option<Sight>) {
-        let (mut resync, mut hold) = (super::RESYNC, None);
-        if let Some(sight) = &sight {
-            let watch = &sight.loaded.manifest.watch;
-            resync = watch.resync;
-            self.resync = resync;
-            let at = sight.observed.at;
-            let left = |until: Timestamp| Duration::try_from(until.duration_since(at));
-            // One whose time is past and that is there still is worth no second look at once.
-            let until = sight.plan.wake_at();
-            hold = until.map(|until| left(until).unwrap_or_default().max(SECOND));
-            let stuck = sight.plan.needs_attention();
-            if course.result == PassResult::Converged && stuck {
-                course.result = PassResult::Attention;
-            }
-            self.tell_what_stands(sight);
-        }
-        self.interest
-            .set_stale_after((resync * 3).max(Duration::from_mins(1)));
-        let is_applied = !matches!(course.result, PassResult::Refused | PassResult::Superseded);
-        if let Some(git) = &mut self.git
-            && is_applied
-            && self.state.now().manifest.good
-            && self.state.now().suspended.is_none()
-        {
-            if let Err(error) = git.checkout.applied().await {
-                self.voice.warning(&history::chain(&error));
-            }
-            let state = git.checkout.state().clone();
-            self.take_git(state);
-        }
-        let now = self.now();
-        self.hold_at = hold.map(|hold| now + hold);
-        self.schedule.ended(now, resync, hold);
-        self.state.passed(course.ended());
-        let wait = self.schedule.due().map(|due| due.saturating_sub(now));
-        let next = wait.and_then(|wait| reconcile::now().checked_add(wait).ok());
-        self.state.set_next_pass(next.map(|next| next.to_string()));
-        if let Some(sight) = &sight {
-            self.publish(sight);
-        }
-        self.publish_state();
-        self.give_notice(sight.as_ref());
-        self.manager.status(&self.summary());
-        self.manager.ready();
-    }
-
-    /// Tells whoever reads along what is held and blocked, where that is not what it was.
-    fn tell_what_stands(&mut self, sight: &Sight) {
-        let plan = &sight.plan;
-        let holds = plan.holds().iter();
-        let holds = holds.map(|hold| format!("{} {}", hold.subject, hold.why.code()));
-        let blockers = plan.blockers().iter();
-        let blockers = blockers.map(|it| format!("{} {}", it.subject, it.why.code()));
-        let stands: Vec<String> = holds.chain(blockers).collect();
-        if stands != self.stood && !plan.has_changes() {
-            if !stands.is_empty() {
-                self.voice.stands(plan);
-            }
-            self.stood = stands;
-        }
-    }
-
-    /// Tells those who are told by `notify.command`.
-    fn give_notice(&mut self, sight: Option<&Sight>) {
-        let snapshot = self.published.borrow().clone();
-        let before = self.told.clone();
-        let told = notices(&mut self.told, &snapshot);
-        if self.told != before
-            && let Err(error) = self.told.keep(&self.root)
-        {
-            self.voice.warning(&history::chain(&error));
-        }
-        if told.is_empty() {
-            return;
-        }
-        let entry = Entry::noticed(reconcile::now(), told.clone());
-        if let Err(error) = history::append(&self.root, &entry) {
-            self.voice.warning(&history::chain(&error));
-        }
-        let command = match sight {
-            Some(sight) => sight.loaded.manifest.notify.clone(),
-            None => self.last_command(),
-        };
-        if !command.is_empty() {
-            self.notifier.tell(&command, told);
-        }
-    }
-
-    /// The command of the files that were good last.
-    fn last_command(&self) -> Vec<String> {
-        let good = self.good.as_ref();
-        let loaded = good.and_then(|good| good.inputs.load(&self.root).ok());
-        loaded
-            .map(|loaded| loaded.manifest.notify)
-            .unwrap_or_default()
-    }
-
-    /// One line for the service manager.
-    fn summary(&self) -> String {
-        let snapshot = self.published.borrow();
-        let running = snapshot.instances.iter();
-        let running = running.filter(|one| !one.row.state.is_unhealthy()).count();
-        let all = snapshot.instances.len();
-        let manifest = if snapshot.watch.manifest.good {
-            ""
-        } else {
-            "; the manifest is bad, going on with the last good one"
-        };
-        let suspended = if snapshot.watch.suspended.is_some() {
-            "; suspended"
-        } else {
-            ""
-        };
-        format!("{running} of {all} instances well{manifest}{suspended}")
-    }
-}
-
-/// What is wrong with the files, whole.
-fn words(error: &LoadError) -> String {
-    match error {
-        LoadError::Mistakes(mistakes) => mistakes.to_string().trim_end().to_owned(),
-        other => history::chain(other),
     }
 }
 
@@ -485,10 +268,6 @@ fn why_failed(outcome: &Outcome) -> Option<String> {
     }
 }
 
-fn upcast(voice: &dyn super::Voice) -> &dyn crate::apply::Events {
-    voice
-}
-
 impl Course {
     fn count(&mut self, report: &Report) {
         let done = |outcome: &Outcome| matches!(outcome, Outcome::Done { .. });
@@ -506,7 +285,7 @@ impl Course {
         Entry::interrupted("watch".into(), self.at, took, steps.to_vec())
     }
 
-    fn ended(self) -> PassState {
+    pub(super) fn ended(self) -> PassState {
         PassState {
             at: self.at.to_string(),
             seconds: self.began.elapsed().as_secs_f64(),

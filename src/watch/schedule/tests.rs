@@ -1,3 +1,5 @@
+//! Stories of what wakes watch, by a clock of their own.
+
 use std::time::Duration;
 
 use super::{Schedule, Wake};
@@ -249,4 +251,18 @@ fn a_person_reads_what_woke_it() {
     ] {
         assert_eq!(wake.words(), words);
     }
+}
+
+#[test]
+fn newer_files_that_say_nothing_new_are_answered_by_the_pass_that_runs() {
+    let mut schedule = Schedule::new(1);
+    schedule.woken(Wake::Started, ms(0));
+    assert!(schedule.begin(ms(0)).is_some());
+    schedule.woken(file(), ms(1000));
+    schedule.woken(Wake::Git("1a2b3c4".to_owned()), ms(1000));
+    assert!(schedule.supersedes(ms(1100)));
+    schedule.answered();
+    assert_eq!(schedule.supersedes_at(), None, "nothing is left to look at");
+    schedule.ended(ms(2000), MINUTE, None);
+    assert!(schedule.due() > Some(ms(50_000)), "nor to make a pass for");
 }

@@ -256,6 +256,45 @@ fn what_lies_in_the_way_is_not_written_over() {
 }
 
 #[test]
+fn no_commit_writes_where_this_machine_keeps_its_own() {
+    for path in [".llama-orch/chat/state.json", "bins/README.md"] {
+        block_on(async {
+            let mut world = Repositories::new();
+            let mut checkout = world.open(PLAIN).await;
+            let first = world.here();
+            world.write_here(".gitignore", "/.llama-orch/\n/bins/\n");
+            world.git(
+                &world.server,
+                &["config", "core.excludesFile", ".gitignore"],
+            );
+            world.write_here(".git/info/exclude", ".gitignore\n");
+            world.write_here(path, "mine\n");
+            world.write(path, "theirs\n");
+            let bad = world.commit("what is tracked by mistake");
+            world.push(&[]);
+            assert!(!world.turn(&mut checkout).await);
+            assert_eq!(hold(&checkout), Some("not_moved"));
+            assert!(text(&checkout).contains(path), "{}", text(&checkout));
+            pin(&world, &bad);
+            assert!(!world.advance(&mut checkout).await);
+            assert_eq!(hold(&checkout), Some("not_moved"));
+            assert_eq!(
+                (world.here(), world.read_here(path)),
+                (first, "mine\n".to_owned())
+            );
+            resume(&world);
+            world.git(&world.author, &["rm", "-q", "--cached", path]);
+            std::fs::remove_file(world.author.join(path)).expect("removed");
+            world.commit("taken out");
+            world.push(&[]);
+            assert!(world.turn(&mut checkout).await);
+            assert_eq!(hold(&checkout), None);
+            assert_eq!(world.read_here(path), "mine\n");
+        });
+    }
+}
+
+#[test]
 fn a_person_pins_an_older_commit_and_lets_it_go_again() {
     block_on(async {
         let mut world = Repositories::new();

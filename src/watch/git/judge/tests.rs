@@ -1,3 +1,5 @@
+//! Tables of what becomes of a clone.
+
 use super::{
     Ancestry, Decision, Facts, Judgement, LocalEdit, Offender, PinnedAt, Range, Upstream, Verdict,
     judge,
