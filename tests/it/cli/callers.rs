@@ -129,12 +129,15 @@ fn from_a_folder_that_is_gone() {
 }
 
 /// `script` runs a shell at a terminal of its own, as `sshd` does; when it is killed the terminal
-/// is gone, and the kernel sends SIGHUP to whoever sat at it.
+/// is gone, and the kernel sends SIGHUP to whoever sat at it. That is heard even where the tests run under `nohup`.
 struct Terminal(Child);
 
 impl Terminal {
     fn open(sandbox: &Sandbox, script: &str) -> Self {
-        let mut command = shell(sandbox, r#"exec script -qefc "$0" /dev/null"#);
+        let mut command = shell(
+            sandbox,
+            r#"exec env --default-signal=HUP script -qefc "$0" /dev/null"#,
+        );
         command.arg(script).stdout(Stdio::null());
         Self(command.spawn().expect("it starts"))
     }

@@ -164,8 +164,9 @@ fn replaced_by_an_older_one(sandbox: &Sandbox) -> Child {
         !durable::is_locked(&folder.supervisor_lock()).expect("readable")
     });
     let nonce = Uuid::new_v4();
-    let older = Command::new("/bin/sh")
-        .args(["-c", SUPERVISOR])
+    // A shell sets no trap for what was ignored when it began, as under `nohup`.
+    let older = Command::new("env")
+        .args(["--default-signal=HUP", "/bin/sh", "-c", SUPERVISOR])
         .current_dir(folder.path())
         .env(NONCE, nonce.to_string())
         .env("SERVER", server.to_string())
