@@ -55,6 +55,8 @@ fn edits() {
         root.edit(OFF, ON);
         let apply = root
             .command(&["apply", "--quiet"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .expect("it runs");
         by_hand.push(until_spawned(&root, began));
@@ -174,10 +176,10 @@ impl Watch {
     fn start(root: &Root) -> Self {
         let mut child = root
             .command(&["watch", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("it runs");
-        let mut said = BufReader::new(child.stdout.take().expect("piped"));
+        let mut said = BufReader::new(child.stderr.take().expect("piped"));
         let page = loop {
             let mut line = String::new();
             assert!(

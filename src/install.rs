@@ -4,6 +4,19 @@
 //! folder beside the final place. Nothing is run or linked to before the archive's digest is known
 //! to be right, and nothing is visible before one rename. Which archive it has to be was decided
 //! before; whether to try again after a failure is decided by whoever called.
+//!
+//! # One life of an archive
+//!
+//! `<sha256>.partial` in `bins/.cache` is locked by the one who receives it. The runtime reads the
+//! network; one thread hashes, keeps what comes in the partial and hands it on; another inflates and
+//! writes into `bins/.staging/<sha256>/`, hashing each file. Bounded channels join them. A connection
+//! that breaks is opened again by Range and If-Range from where it broke off; whatever a server makes
+//! of that comes back as one stream that says where it begins, and anything but the very next byte of
+//! the very same file is one clean beginning more, three at most. After a crash the partial is read
+//! back through the same two threads, so nothing is fetched twice and everything is hashed again. A
+//! wrong digest removes the partial. Only then links are made, a zip is unpacked (from the partial),
+//! the companions are laid beside the server, the tree is checked and the server is asked for its
+//! version; then `syncfs`, one rename, and the registry.
 
 #![expect(
     clippy::disallowed_methods,

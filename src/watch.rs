@@ -9,6 +9,7 @@ pub mod alive;
 pub mod attempts;
 pub mod brake;
 pub mod git;
+mod group;
 pub mod inputs;
 pub mod keeper;
 pub mod notice;

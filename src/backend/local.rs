@@ -57,6 +57,9 @@ use crate::root::Root;
 /// one may need to stop a server.
 const INSTANCE_LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long it is waited for to note what can as well be noted later.
+const NOTE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The local machine.
 #[derive(Debug)]
 pub struct Local {
@@ -118,15 +121,21 @@ impl Local {
     ) -> Result<(), FileError> {
         self.root.create_state()?;
         let folder = self.folder(name);
-        let _lock = lock_instance(&folder)?;
-        let mut record = read_record(&folder)?.unwrap_or_default();
-        let before = record.clone();
-        let assignment = read_state(&folder)?.map(|state| state.assignment);
-        change(&mut record, assignment);
-        if record == before {
-            Ok(())
-        } else {
-            durable::write_json(&folder.record(), &record)
+        let lock = lock_instance(&folder)?;
+        change_locked(&folder, &lock, change)
+    }
+
+    /// The same for what we noticed ourselves: left to the next pass while somebody works on the instance, which may
+    /// take as long as a server takes to stop.
+    fn note_record(
+        &self,
+        name: &InstanceName,
+        change: impl FnOnce(&mut Record, Option<Uuid>),
+    ) -> Result<(), FileError> {
+        let folder = self.folder(name);
+        match FileLock::take_within(&folder.instance_lock(), NOTE_PATIENCE)? {
+            Some(lock) => change_locked(&folder, &lock, change),
+            None => Ok(()),
         }
     }
 
@@ -149,7 +158,7 @@ impl Local {
                 && memory.rolled_back.is_some()
                 && memory.rollback_against(&wanted.launch).is_none()
             {
-                self.change_record(name, |record, _| record.rolled_back = None)?;
+                self.note_record(name, |record, _| record.rolled_back = None)?;
             }
         }
         Ok(())
@@ -195,7 +204,7 @@ impl Local {
             };
             let record = record.unwrap_or_default();
             if settled(record.clone(), &state) != record {
-                self.change_record(&name, |record, _| *record = settled(record.clone(), &state))?;
+                self.note_record(&name, |record, _| *record = settled(record.clone(), &state))?;
                 kill_point::reached("apply.settled");
             }
         }
@@ -282,6 +291,23 @@ fn lock_instance(folder: &InstanceFolder) -> Result<FileLock, FileError> {
             "another llama-orch works on this instance",
         ),
     })
+}
+
+/// Changes the record of an instance whose lock is held.
+fn change_locked(
+    folder: &InstanceFolder,
+    _lock: &FileLock,
+    change: impl FnOnce(&mut Record, Option<Uuid>),
+) -> Result<(), FileError> {
+    let mut record = read_record(folder)?.unwrap_or_default();
+    let before = record.clone();
+    let assignment = read_state(folder)?.map(|state| state.assignment);
+    change(&mut record, assignment);
+    if record == before {
+        Ok(())
+    } else {
+        durable::write_json(&folder.record(), &record)
+    }
 }
 
 fn read_record(folder: &InstanceFolder) -> Result<Option<Record>, FileError> {

@@ -91,7 +91,8 @@ Examples:
 Exit codes:
   0    ended as asked (SIGTERM); with `--once`: converged
   1    with `--once`: a step failed, or something needs a person
-  75   another watch keeps this root
+  65   with `--once`: the manifest is bad
+  75   another watch keeps this root; with `--once`: somebody else is at work
   130  interrupted";
 
 /// The shortest time between two fetches.
@@ -153,6 +154,7 @@ fn keep(global: &Global, args: &WatchArgs, ui: &Ui) -> Result<u8, Failure> {
         Ended::By(End::Interrupted) => 130,
         Ended::Once(PassResult::Attention | PassResult::Failed | PassResult::Superseded) => 1,
         Ended::Once(PassResult::Refused) => 65,
+        Ended::KeptOff(error) => return Err(error.into()),
     })
 }
 

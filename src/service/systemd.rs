@@ -19,9 +19,10 @@ const WRITTEN: &str = "# Written by llama-orch for ";
 
 /// The unit as a file.
 pub fn systemd(service: &Service, unit: &Unit) -> String {
-    let command: Vec<String> = std::iter::once(service.program.as_str())
-        .chain(service.arguments())
-        .map(word)
+    // In the path of the program systemd replaces specifiers and no variables.
+    let program = quoted(&escaped(&service.program));
+    let command: Vec<String> = std::iter::once(program)
+        .chain(service.arguments().into_iter().map(word))
         .collect();
     let (command, root) = (command.join(" "), &service.root);
     let path = escaped(root);

@@ -33,6 +33,15 @@ fn a_unit_starts_what_was_meant_whatever_the_path() {
 }
 
 #[test]
+fn the_path_of_the_program_is_no_command_line() {
+    let mut service = odd();
+    service.program = "/opt/a$b 100%/llama-orch".to_owned();
+    let text = systemd(&service, &Unit::User);
+    let meant = r#"ExecStart="/opt/a$b 100%%/llama-orch" -C "#;
+    assert!(text.lines().any(|line| line.starts_with(meant)), "{text}");
+}
+
+#[test]
 fn a_unit_names_its_root_and_none_that_only_begins_like_it() {
     let text = systemd(&odd(), &Unit::User);
     assert!(names(&text, &odd().root), "one of ours");

@@ -47,7 +47,13 @@ impl Attempts {
         for (step, failed) in outcomes {
             let key = Key::of(step);
             match failed {
-                Some(why) => drop(self.failed.insert(key, Attempt { at: now, why })),
+                Some(why) => {
+                    // One with other inputs is another one, whose turn may never come again.
+                    self.failed.retain(|known, _| {
+                        (known.verb, &known.subject) != (key.verb, &key.subject)
+                    });
+                    self.failed.insert(key, Attempt { at: now, why });
+                }
                 None => drop(self.failed.remove(&key)),
             }
         }
@@ -58,11 +64,22 @@ impl Attempts {
     #[must_use]
     pub fn held_back(&mut self, plan: Plan, now: Timestamp, retry_interval: Duration) -> Plan {
         let mentioned: BTreeSet<Key> = plan.steps().iter().map(Key::of).collect();
-        // What only waits for its turn is still to be done.
+        // What only waits, for its turn or for what runs in its stead, is still to be done.
+        let waits = |why: &HoldReason| {
+            matches!(
+                why,
+                HoldReason::AfterAnother(_)
+                    | HoldReason::Starting { .. }
+                    | HoldReason::BackingOff { .. }
+                    | HoldReason::Locked(_)
+                    | HoldReason::Unresponsive
+                    | HoldReason::Unseen(_)
+            )
+        };
         let waiting: BTreeSet<&Subject> = plan
             .holds()
             .iter()
-            .filter(|hold| matches!(hold.why, HoldReason::AfterAnother(_)))
+            .filter(|hold| waits(&hold.why))
             .map(|hold| &hold.subject)
             .collect();
         self.failed
@@ -123,8 +140,13 @@ impl Key {
             Action::Fetch(fetch) => fetch.launch.fingerprint().to_string(),
             Action::Stop(_) | Action::Remove(_) | Action::Prune(_) => step.reason.code().to_owned(),
         };
+        let verb = match &step.action {
+            // Whether another one runs in its stead makes it no other launch.
+            Action::Replace(_) => "start",
+            action => action.verb(),
+        };
         Self {
-            verb: step.action.verb(),
+            verb,
             subject: step.action.subject(),
             inputs,
         }

@@ -34,6 +34,7 @@ use super::snapshot::{PassResult, Snapshot};
 use crate::apply::{Events, Report};
 use crate::durable::{FileError, FileLock};
 use crate::plan::Plan;
+use crate::reconcile::PassLockError;
 use crate::root::Root;
 
 pub use following::Following;
@@ -108,12 +109,14 @@ impl WatchError {
 }
 
 /// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Ended {
     /// Asked to, or interrupted. Servers go on.
     By(End),
     /// After `once`, with what came of its last pass.
     Once(PassResult),
+    /// After `once`, since somebody else was at work for too long.
+    KeptOff(PassLockError),
 }
 
 /// One root that is kept.
@@ -134,12 +137,10 @@ struct Keeper<'a> {
     read: Option<Inputs>,
     /// What lay there when the last pass began.
     passed: Option<Inputs>,
-    /// Time between two passes, as the manifest last said.
-    resync: Duration,
     /// What a person held still when the last pass began.
     braked: Brake,
-    /// When the earliest hold is over that time alone ends.
-    hold_at: Option<Duration>,
+    /// Who kept the last pass off that could not begin.
+    kept_off: Option<PassLockError>,
     state: State,
     looks: look::Looks,
     git: Option<Git>,
@@ -177,6 +178,21 @@ pub async fn watch(root: &Root, options: Options, voice: &dyn Voice) -> Result<E
         Some(following) => Some(Git::open(root, following).await?),
         None => None,
     };
+    // What is kept for convenience does not decide whether servers are kept.
+    let told = Told::read(root).unwrap_or_else(|error| {
+        voice.warning(&format!(
+            "{}\nwhat stands is told once more",
+            crate::history::chain(&error)
+        ));
+        Told::default()
+    });
+    let good = LastGood::read(root).unwrap_or_else(|error| {
+        voice.warning(&format!(
+            "{}\nno files are known to be good before those that lie here",
+            crate::history::chain(&error)
+        ));
+        None
+    });
     let senses = Senses::open(root).map_err(WatchError::Signals)?;
     let state = State::begin(git.as_ref().map(|git| git.checkout.state()));
     let first = look::blank(root, &state);
@@ -193,13 +209,12 @@ pub async fn watch(root: &Root, options: Options, voice: &dyn Voice) -> Result<E
         attempts: Attempts::default(),
         manager: ServiceManager::new(),
         notifier: Notifier::start(root),
-        told: Told::read(root)?,
-        good: LastGood::read(root)?,
+        told,
+        good,
         read: None,
         passed: None,
-        resync: RESYNC,
         braked: Brake::default(),
-        hold_at: None,
+        kept_off: None,
         state,
         looks: look::Looks::default(),
         git,
@@ -246,6 +261,8 @@ impl Keeper<'_> {
     /// Passes until nothing is left that another one could do at once.
     async fn once(&mut self) -> Ended {
         const MOST: u64 = 20;
+        // Some 30 s.
+        const PATIENCE: u32 = 10;
         if let Some(git) = &mut self.git {
             let fetched = git.checkout.fetching().await;
             self.fetched(Some(fetched)).await;
@@ -257,6 +274,11 @@ impl Keeper<'_> {
             };
             if let Some(end) = self.pass(&wakes).await {
                 return Ended::By(end);
+            }
+            if self.schedule.deferrals() >= PATIENCE
+                && let Some(error) = self.kept_off.take()
+            {
+                return Ended::KeptOff(error);
             }
             match self.state.result() {
                 // None: somebody else was at work.
@@ -310,6 +332,7 @@ impl Keeper<'_> {
         let due = until(self.schedule.due().or(self.schedule.supersedes_at()));
         let idle = self.git.as_ref().filter(|git| git.fetching.is_none());
         let fetch_due = until(idle.map(|git| git.next));
+        let look_due = until(self.looks.due());
         let fetched = async {
             match self.git.as_mut().and_then(|git| git.fetching.as_mut()) {
                 Some(fetching) => fetching.await.ok(),
@@ -319,6 +342,7 @@ impl Keeper<'_> {
         tokio::select! {
             sense = self.senses.next() => Event::Sense(sense),
             () = self.interest.asked() => Event::Asked,
+            () = look_due => Event::Asked,
             result = fetched => Event::Fetched(result),
             () = fetch_due => Event::FetchDue,
             () = due => Event::Due,
@@ -348,6 +372,7 @@ impl Keeper<'_> {
     }
 
     async fn tick(&mut self) {
+        self.interest.alive();
         for failure in self.notifier.failures() {
             self.voice.warning(&failure);
         }

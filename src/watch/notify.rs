@@ -1,11 +1,8 @@
 //! Hands notices on to `notify.command`: one at a time, bounded in time and in what is kept of its output,
 //! and beside the loop, which never waits for it.
 //!
-//! What is told is decided by [`super::notice`]. How all that a command has started is ended is in `os`.
+//! What is told is decided by [`super::notice`]. How all that a command has started is ended is in [`super::group`].
 
-#[cfg_attr(unix, path = "notify/unix.rs")]
-#[cfg_attr(windows, path = "notify/windows.rs")]
-mod os;
 mod queue;
 mod run;
 #[cfg(all(test, unix))]

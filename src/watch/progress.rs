@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::snapshot::Doing;
 use crate::apply::{Events, Outcome};
-use crate::history::StepEntry;
+use crate::backend::ActionError;
+use crate::history::{self, StepEntry};
 use crate::plan::action::{Step, StepId};
 
 /// The steps of one pass, as they come and go.
@@ -19,6 +20,7 @@ struct Kept {
     doing: BTreeMap<StepId, Doing>,
     entries: BTreeMap<StepId, StepEntry>,
     received: BTreeMap<StepId, u64>,
+    tried: Vec<(Step, Option<String>)>,
 }
 
 impl<'a> Progress<'a> {
@@ -37,6 +39,11 @@ impl<'a> Progress<'a> {
     /// What is to be said of the steps that have begun, should nobody wait for the rest.
     pub(super) fn entries(&self) -> Vec<StepEntry> {
         self.kept().entries.values().cloned().collect()
+    }
+
+    /// The steps that were tried to their end, with how those failed that did.
+    pub(super) fn tried(&self) -> Vec<(Step, Option<String>)> {
+        self.kept().tried.clone()
     }
 
     /// Bytes of archives that have come.
@@ -92,7 +99,32 @@ impl Events for Progress<'_> {
         let mut kept = self.kept();
         kept.doing.remove(&step.id);
         kept.entries.insert(step.id, StepEntry::of(step, outcome));
+        if was_tried(outcome) {
+            kept.tried.push((step.clone(), why_failed(outcome)));
+        }
         drop(kept);
         self.told.ended(step, outcome);
+    }
+}
+
+/// Whether an outcome says anything of trying again.
+const fn was_tried(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed(
+            ActionError::Stale(_) | ActionError::PutDown(_) | ActionError::Suspended(_),
+        )
+        | Outcome::Skipped { .. }
+        | Outcome::GivenUp(_) => false,
+        // A gate that failed for good is on record and planned no more; one that failed for a cause that may pass
+        // would be tried without end, each time at the cost of what runs in its stead.
+        Outcome::Done { .. }
+        | Outcome::Failed(ActionError::Failed { .. } | ActionError::GateFailed { .. }) => true,
+    }
+}
+
+fn why_failed(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Failed(error) => Some(history::chain(error)),
+        Outcome::Done { .. } | Outcome::Skipped { .. } | Outcome::GivenUp(_) => None,
     }
 }

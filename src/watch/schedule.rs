@@ -196,6 +196,18 @@ impl Schedule {
         }
     }
 
+    /// There was nothing to make a pass of: what was due is due as before.
+    pub fn unchanged(&mut self) {
+        self.answering = None;
+        self.deferrals = 0;
+        self.deferred_until = Duration::ZERO;
+    }
+
+    /// How often in a row a pass could not begin.
+    pub const fn deferrals(&self) -> u32 {
+        self.deferrals
+    }
+
     /// The pass has come to its end. The next is due after about `resync`, or after `hold_in` where
     /// that is earlier, if nothing wakes it before.
     pub fn ended(&mut self, now: Duration, resync: Duration, hold_in: Option<Duration>) {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -82,9 +83,7 @@ impl Program {
         if fs::metadata(&copy).ok()?.len() != own.metadata().ok()?.len() {
             return Some(false);
         }
-        let mut hash = sha2::Sha256::new();
-        io::copy(&mut own, &mut HashWriter(&mut hash)).ok()?;
-        Some(Digest::from_bytes(hash.finalize().into()) == digest)
+        Some(digest_of(&mut own).ok()? == digest)
     }
 
     /// The digest in the path of a program that was installed so.
@@ -95,9 +94,7 @@ impl Program {
 
 fn copy(folder: &Utf8Path) -> io::Result<Program> {
     let mut source = own_program()?;
-    let mut hash = sha2::Sha256::new();
-    io::copy(&mut source, &mut HashWriter(&mut hash))?;
-    let digest = Digest::from_bytes(hash.finalize().into());
+    let digest = digest_of(&mut source)?;
     let home = folder.join(digest.to_string());
     let path = home.join(NAME);
     if path.is_file() {
@@ -134,6 +131,22 @@ fn own_program() -> io::Result<File> {
         return Ok(program);
     }
     File::open(std::env::current_exe()?)
+}
+
+/// What the program that is running hashes to. By the kernel's own name it is one file for as long as this process
+/// lives, and nobody can write to it meanwhile (`ETXTBSY`), so it is read once.
+fn digest_of(own: &mut File) -> io::Result<Digest> {
+    static KNOWN: OnceLock<Digest> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(*known);
+    }
+    let mut hash = sha2::Sha256::new();
+    io::copy(own, &mut HashWriter(&mut hash))?;
+    let digest = Digest::from_bytes(hash.finalize().into());
+    if cfg!(target_os = "linux") {
+        let _ = KNOWN.set(digest);
+    }
+    Ok(digest)
 }
 
 /// Hashes what is written to it.

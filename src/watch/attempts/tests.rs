@@ -7,12 +7,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::Attempts;
+use super::{Attempts, Key};
 use crate::desired::{ArchiveOrigin, Desired, Wanted, WantedArchive, WantedBinary, WantedInstance};
 use crate::instance::{BinaryId, Launch, LaunchInputs, Supervision};
 use crate::manifest::OnFailure;
 use crate::observed::{Observed, Seen};
-use crate::plan::action::{HoldReason, Step};
+use crate::plan::action::{Action, HoldReason, Step};
 use crate::plan::{Plan, plan};
 use crate::release::{Digest, Tag, Variant};
 
@@ -186,6 +186,19 @@ fn a_start_is_known_by_the_launch_it_starts() {
         let plan = attempts.held_back(wanting("b1", "one", context, 2), minutes(1), INTERVAL);
         assert_eq!(plan.holds().len(), holds, "{plan}");
     }
+}
+
+#[test]
+fn a_launch_is_the_same_whether_another_runs_in_its_stead_or_not() {
+    let plan = wanting("b1", "one", 512, 1);
+    let start = &plan.steps()[1];
+    let Action::Start(launch) = &start.action else {
+        panic!("it is started after its build is there: {start:?}");
+    };
+    let mut replace = start.clone();
+    replace.action = Action::Replace(launch.clone());
+    assert_ne!(start.action.verb(), replace.action.verb());
+    assert_eq!(Key::of(start), Key::of(&replace));
 }
 
 #[test]

@@ -197,16 +197,15 @@ impl Clone {
                 });
             }
         }
-        let below = |name: &str| format!(":(top,literal){}{name}", self.prefix);
         let others = [
             "ls-files",
             "--others",
             "--exclude-standard",
             "-z",
             "--",
-            &below(MANIFEST),
-            &below(LOCK),
-            &below("instances/"),
+            &self.literally(MANIFEST),
+            &self.literally(LOCK),
+            &self.literally("instances/"),
         ];
         for path in self.git.look(&others).await?.split('\0') {
             if self.counts(path) {
@@ -217,6 +216,11 @@ impl Clone {
             }
         }
         Ok(found)
+    }
+
+    /// A name below the root, as git takes it literally wherever it is called.
+    fn literally(&self, name: &str) -> String {
+        format!(":(top,literal){}{name}", self.prefix)
     }
 
     /// Whether a file that git does not know is one that says what runs.
@@ -315,9 +319,9 @@ impl Clone {
 
     /// Refuses a commit that has files where this machine keeps its own: git writes over what is ignored.
     async fn leaves_ours_alone(&self, commit: &str) -> Result<(), GitError> {
-        let ours = [STATE, BINS];
-        let list = ["ls-tree", "-r", "--name-only", commit, "--"];
-        let tracked = self.git.look(&[&list[..], &ours].concat()).await?;
+        let [state, bins] = [STATE, BINS].map(|name| self.literally(name));
+        let list = ["ls-tree", "-r", "--name-only", commit, "--", &state, &bins];
+        let tracked = self.git.look(&list).await?;
         match tracked.lines().find(|path| !path.ends_with(".gitignore")) {
             Some(path) => Err(GitError::TracksOurs(path.to_owned())),
             None => Ok(()),

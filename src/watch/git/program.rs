@@ -18,12 +18,14 @@ use tokio::process::{Child, Command};
 
 use super::error::GitError;
 use super::words;
+use crate::watch::group::{self, Group};
 use crate::watch::service_manager;
 
 /// How long git may take for what needs no network.
 const LOCAL: Duration = Duration::from_mins(1);
-/// How long it may take to fetch.
-const NETWORK: Duration = Duration::from_mins(1);
+/// How long it may take to fetch: a first fetch over a slow link takes long, and one that gets nowhere is given up
+/// by git or ssh after a minute.
+const NETWORK: Duration = Duration::from_mins(10);
 /// How long it may take for the signatures of many commits.
 const SIGNATURES: Duration = Duration::from_mins(5);
 
@@ -77,6 +79,10 @@ const OPTIONS: &[&str] = &[
     "log.showSignature=false",
     "-c",
     "advice.diverging=false",
+    "-c",
+    "http.lowSpeedLimit=1",
+    "-c",
+    "http.lowSpeedTime=60",
 ];
 
 /// Git, called in one folder.
@@ -186,7 +192,7 @@ impl Git {
             io::ErrorKind::NotFound if self.folder.is_dir() => GitError::Missing,
             _ => GitError::NotStarted(source),
         })?;
-        let output = tokio::time::timeout(patience, output_of(child))
+        let output = tokio::time::timeout(patience, output_of(child, kind))
             .await
             .map_err(|_| GitError::TimedOut {
                 verb: verb(),
@@ -216,18 +222,25 @@ impl Git {
             command.env_remove(name);
         }
         if self.quiet_ssh {
-            command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
+            command.env(
+                "GIT_SSH_COMMAND",
+                "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=20",
+            );
         }
         // What a person types at the terminal of watch is not for git.
-        #[cfg(unix)]
-        command.process_group(0);
+        group::lead(&mut command);
         command
     }
 }
 
 /// What a process says until it ends. What it leaves running, such as an ssh that keeps its connection for
 /// the next one, may hold its output open, and is not waited for.
-async fn output_of(mut child: Child) -> io::Result<Output> {
+async fn output_of(mut child: Child, kind: Kind) -> io::Result<Output> {
+    // One that is given up ends with what it has started, as a helper that still downloads.
+    let mut group = Group::of(&child);
+    if kind == Kind::Changes {
+        group.is_over();
+    }
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let status = {
@@ -242,6 +255,7 @@ async fn output_of(mut child: Child) -> io::Result<Output> {
             }
         }
     };
+    group.is_over();
     Ok(Output {
         status,
         stdout,

@@ -41,12 +41,19 @@ pub(super) struct Looks {
     speeds: Arc<Mutex<BTreeMap<InstanceName, f64>>>,
     /// When it was last looked for somebody.
     at: Option<Duration>,
+    /// Whether somebody has asked since, too early.
+    asked: bool,
 }
 
 impl Looks {
     /// Whether somebody who watches sees something older than it should be.
     pub(super) fn are_older_than(&self, now: Duration) -> bool {
         self.at.is_none_or(|at| now.saturating_sub(at) >= FRESH_FOR)
+    }
+
+    /// When it is to be looked for somebody who asked too early.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.at.filter(|_| self.asked).map(|at| at + LOOKS_APART)
     }
 
     /// Has the source asked anew.
@@ -128,9 +135,11 @@ impl Keeper<'_> {
             .at
             .is_some_and(|at| now.saturating_sub(at) < LOOKS_APART)
         {
-            return self.publish_state();
+            self.looks.asked = true;
+            return;
         }
         self.looks.at = Some(now);
+        self.looks.asked = false;
         let Some(good) = self.good.clone() else {
             return self.publish_bare();
         };

@@ -23,7 +23,6 @@ impl Keeper<'_> {
         if let Some(sight) = &sight {
             let watch = &sight.loaded.manifest.watch;
             resync = watch.resync;
-            self.resync = resync;
             let at = sight.observed.at;
             let left = |until: Timestamp| Duration::try_from(until.duration_since(at));
             // One whose time is past and that is there still is worth no second look at once.
@@ -50,7 +49,6 @@ impl Keeper<'_> {
             self.take_git(state);
         }
         let now = self.now();
-        self.hold_at = hold.map(|hold| now + hold);
         self.schedule.ended(now, resync, hold);
         self.state.passed(course.ended());
         let wait = self.schedule.due().map(|due| due.saturating_sub(now));
@@ -86,24 +84,22 @@ impl Keeper<'_> {
         let snapshot = self.published.borrow().clone();
         let before = self.told.clone();
         let told = notices(&mut self.told, &snapshot);
-        if self.told != before
-            && let Err(error) = self.told.keep(&self.root)
-        {
-            self.voice.warning(&history::chain(&error));
-        }
-        if told.is_empty() {
-            return;
-        }
-        let entry = Entry::noticed(reconcile::now(), told.clone());
-        if let Err(error) = history::append(&self.root, &entry) {
-            self.voice.warning(&history::chain(&error));
+        if !told.is_empty() {
+            let entry = Entry::noticed(reconcile::now(), told.clone());
+            if let Err(error) = history::append(&self.root, &entry) {
+                self.voice.warning(&history::chain(&error));
+            }
         }
         let command = match sight {
             Some(sight) => sight.loaded.manifest.notify.clone(),
             None => self.last_command(),
         };
-        if !command.is_empty() {
-            self.notifier.tell(&command, told);
+        self.notifier.tell(&command, told);
+        // Last: a crash before tells it twice, which is better than not at all.
+        if self.told != before
+            && let Err(error) = self.told.keep(&self.root)
+        {
+            self.voice.warning(&history::chain(&error));
         }
     }
 

@@ -1,6 +1,6 @@
 //! One pass: read, look, and carry out what follows; then say what came of it.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,7 +9,6 @@ use super::look::Sight;
 use super::reading::words;
 use super::{Event, Keeper};
 use crate::apply::{Executor, Outcome, Report};
-use crate::backend::ActionError;
 use crate::backend::local::Local;
 use crate::history::{self, Entry, StepEntry};
 use crate::plan::Plan;
@@ -79,9 +78,8 @@ impl Keeper<'_> {
                 }
                 // Written, and as it was.
                 None if wakes.iter().all(is_file) && self.state.now().manifest.good => {
-                    let now = self.now();
-                    let hold = self.hold_at.map(|at| at.saturating_sub(now));
-                    self.schedule.ended(now, self.resync, hold);
+                    self.schedule.unchanged();
+                    self.publish_state();
                     return None;
                 }
                 Some(_) | None => {}
@@ -113,7 +111,9 @@ impl Keeper<'_> {
                     if let PassLockError::File(error) = &error {
                         self.voice.warning(&history::chain(error));
                     }
+                    self.kept_off = Some(error);
                     self.publish(&sight);
+                    self.publish_state();
                     // What woke it is still to be answered.
                     self.passed = before;
                     let now = self.now();
@@ -182,10 +182,6 @@ impl Keeper<'_> {
             Carried::Report(report) => {
                 course.count(report);
                 self.voice.ends(report, took);
-                let outcomes = report.outcomes.iter();
-                let tried = outcomes.filter(|(_, outcome)| was_tried(outcome));
-                let tried = tried.map(|(step, outcome)| (step, why_failed(outcome)));
-                self.attempts.note(tried, reconcile::now());
                 (Entry::of("watch".into(), course.at, took, report), None)
             }
             Carried::Superseded(steps) => {
@@ -223,14 +219,26 @@ impl Keeper<'_> {
             if matches!(event, Event::Asked) {
                 let _ = self.state.set_doing(progress.doing());
             }
-            self.handle(event).await;
+            if let Some(report) = meanwhile(carrying.as_mut(), self.handle(event)).await {
+                break Carried::Report(report);
+            }
             if self.state.set_doing(progress.doing()) {
                 self.publish_state();
             }
-            if self.schedule.supersedes(self.now()) && self.is_newer().await {
-                break Carried::Superseded(progress.entries());
+            if self.schedule.supersedes(self.now()) {
+                let mut is_newer = false;
+                let look = async { is_newer = self.is_newer().await };
+                if let Some(report) = meanwhile(carrying.as_mut(), look).await {
+                    break Carried::Report(report);
+                }
+                if is_newer {
+                    break Carried::Superseded(progress.entries());
+                }
             }
         };
+        let tried = progress.tried();
+        let tried = tried.iter().map(|(step, failed)| (step, failed.clone()));
+        self.attempts.note(tried, reconcile::now());
         self.state.received(progress.received());
         let _ = self.state.set_doing(Vec::new());
         carried
@@ -246,25 +254,18 @@ impl Keeper<'_> {
     }
 }
 
-/// Whether an outcome says anything of trying again.
-const fn was_tried(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Failed(
-            ActionError::Stale(_) | ActionError::PutDown(_) | ActionError::Suspended(_),
-        )
-        | Outcome::Skipped { .. }
-        | Outcome::GivenUp(_) => false,
-        // A gate that failed for good is on record and planned no more; one that failed for a cause that may pass
-        // would be tried without end, each time at the cost of what runs in its stead.
-        Outcome::Done { .. }
-        | Outcome::Failed(ActionError::Failed { .. } | ActionError::GateFailed { .. }) => true,
-    }
-}
-
-fn why_failed(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Failed(error) => Some(history::chain(error)),
-        Outcome::Done { .. } | Outcome::Skipped { .. } | Outcome::GivenUp(_) => None,
+/// Does something to its end, and lets the steps go on meanwhile: the report where all of them have ended by then.
+async fn meanwhile(
+    mut carrying: Pin<&mut impl Future<Output = Report>>,
+    work: impl Future<Output = ()>,
+) -> Option<Report> {
+    let mut work = pin!(work);
+    tokio::select! {
+        () = &mut work => None,
+        report = &mut carrying => {
+            work.await;
+            Some(report)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-use super::os;
+use crate::watch::group::{self, Group};
 use crate::watch::notice::Notice;
 use crate::watch::service_manager;
 
@@ -62,9 +62,9 @@ pub(super) async fn hand_over(
     for name in service_manager::VARIABLES {
         command.env_remove(name);
     }
-    os::lead_a_group(&mut command);
+    group::lead(&mut command);
     let mut child = command.spawn().map_err(RunError::Program)?;
-    let mut group = os::Group::of(&child);
+    let mut group = Group::of(&child);
     let input = child.stdin.take();
     let mut output = Output::of(&mut child);
     let mut line = serde_json::to_vec(notice).unwrap_or_default();
@@ -104,7 +104,7 @@ pub(super) async fn hand_over(
 }
 
 /// Ends a command that was not waited for yet, and all it has started.
-async fn end_all(child: &mut Child, group: &mut os::Group, ending: Duration) {
+async fn end_all(child: &mut Child, group: &mut Group, ending: Duration) {
     group.terminate();
     // It is not waited for meanwhile: as long as it is not, its number is that of its group alone.
     tokio::time::sleep(ending).await;

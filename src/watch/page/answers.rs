@@ -3,11 +3,11 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "tells a fresh snapshot from an older one, and how long the loop has been silent"
+    reason = "tells a fresh snapshot from an older one"
 )]
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -27,7 +27,6 @@ pub(super) const MOST_VIEWERS: usize = 64;
 pub(super) struct Answers {
     latest: watch::Receiver<Arc<Snapshot>>,
     interest: Arc<Interest>,
-    heard: Mutex<Instant>,
     /// The text of the snapshot that was told last: all streams tell the same one.
     told: Mutex<Option<(Arc<Snapshot>, Arc<str>)>>,
 }
@@ -35,7 +34,7 @@ pub(super) struct Answers {
 /// Why the loop is not taken for alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Silence {
-    /// It has published nothing for too long.
+    /// It has given no sign of life for too long.
     For(Duration),
     /// It has ended.
     Ended,
@@ -46,7 +45,6 @@ impl Answers {
         Self {
             latest,
             interest,
-            heard: Mutex::new(Instant::now()),
             told: Mutex::new(None),
         }
     }
@@ -55,7 +53,7 @@ impl Answers {
     pub(super) async fn listen(&self) {
         let mut latest = self.latest.clone();
         while latest.changed().await.is_ok() {
-            *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            self.interest.alive();
         }
         std::future::pending::<()>().await;
     }
@@ -108,8 +106,7 @@ impl Answers {
         if self.latest.has_changed().is_err() {
             return Some(Silence::Ended);
         }
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent = heard.elapsed();
+        let silent = self.interest.silent();
         (silent > self.interest.stale_after()).then_some(Silence::For(silent))
     }
 }

@@ -1,8 +1,13 @@
 //! What the page tells the loop: that somebody looks, and wants to see how it is now.
 
-use std::sync::Mutex;
+#![expect(
+    clippy::disallowed_methods,
+    reason = "measures how long the loop is silent"
+)]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -13,15 +18,17 @@ pub struct Interest {
     viewers: AtomicUsize,
     asked: Notify,
     stale_after: Mutex<Duration>,
+    alive: Mutex<Instant>,
 }
 
 impl Interest {
-    /// Nobody looks yet. `stale_after` is how long the loop may publish nothing before `/healthz` says so.
+    /// Nobody looks yet. `stale_after` is how long the loop may give no sign of life before `/healthz` says so.
     pub fn new(stale_after: Duration) -> Self {
         Self {
             viewers: AtomicUsize::new(0),
             asked: Notify::new(),
             stale_after: Mutex::new(stale_after),
+            alive: Mutex::new(Instant::now()),
         }
     }
 
@@ -40,7 +47,18 @@ impl Interest {
         self.asked.notify_one();
     }
 
-    /// How long the loop may publish nothing before `/healthz` says so.
+    /// The loop is alive, whatever it is at.
+    pub fn alive(&self) {
+        *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long the loop has given no sign of life.
+    pub(super) fn silent(&self) -> Duration {
+        let alive = *self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.elapsed()
+    }
+
+    /// How long the loop may give no sign of life before `/healthz` says so.
     pub fn stale_after(&self) -> Duration {
         match self.stale_after.lock() {
             Ok(after) => *after,

@@ -266,3 +266,15 @@ fn newer_files_that_say_nothing_new_are_answered_by_the_pass_that_runs() {
     schedule.ended(ms(2000), MINUTE, None);
     assert!(schedule.due() > Some(ms(50_000)), "nor to make a pass for");
 }
+
+#[test]
+fn files_that_are_written_as_they_were_put_no_resync_off() {
+    let mut schedule = after_the_first();
+    let resync = schedule.due().expect("one is due");
+    for at in (1000..50_000).step_by(1000) {
+        schedule.woken(file(), ms(at));
+        assert_eq!(schedule.begin(ms(at + 100)), Some(vec![file()]));
+        schedule.unchanged();
+    }
+    assert_eq!(schedule.due(), Some(resync));
+}

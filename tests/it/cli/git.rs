@@ -257,17 +257,17 @@ fn what_lies_in_the_way_is_not_written_over() {
 
 #[test]
 fn no_commit_writes_where_this_machine_keeps_its_own() {
-    for path in [".llama-orch/chat/state.json", "bins/README.md"] {
+    for (path, subfolder) in [
+        (".llama-orch/chat/state.json", ""),
+        ("bins/README.md", ""),
+        (".llama-orch/chat/state.json", "srv"),
+    ] {
         block_on(async {
-            let mut world = Repositories::new();
+            let mut world = Repositories::within(subfolder);
             let mut checkout = world.open(PLAIN).await;
             let first = world.here();
-            world.write_here(".gitignore", "/.llama-orch/\n/bins/\n");
-            world.git(
-                &world.server,
-                &["config", "core.excludesFile", ".gitignore"],
-            );
-            world.write_here(".git/info/exclude", ".gitignore\n");
+            let ignored = world.server.join(".git/info/exclude");
+            std::fs::write(ignored, ".llama-orch/\nbins/\n").expect("written");
             world.write_here(path, "mine\n");
             world.write(path, "theirs\n");
             let bad = world.commit("what is tracked by mistake");
@@ -283,8 +283,8 @@ fn no_commit_writes_where_this_machine_keeps_its_own() {
                 (first, "mine\n".to_owned())
             );
             resume(&world);
-            world.git(&world.author, &["rm", "-q", "--cached", path]);
-            std::fs::remove_file(world.author.join(path)).expect("removed");
+            let tracked = world.author.join(subfolder).join(path);
+            std::fs::remove_file(tracked).expect("removed");
             world.commit("taken out");
             world.push(&[]);
             assert!(world.turn(&mut checkout).await);

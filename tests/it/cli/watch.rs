@@ -1,5 +1,9 @@
 //! `watch` with the real program: what wakes it, what it does by itself, and what it leaves alone.
 
+use std::time::Duration;
+
+use llama_orch::reconcile::PassLock;
+use llama_orch::root::Root;
 use rustix::process::Signal;
 
 use crate::support::sandbox::{Sandbox, is_alive, kill, signal};
@@ -202,6 +206,36 @@ fn once_makes_a_pass_says_what_came_of_it_and_ends() {
         pid,
         "a pin that cannot be had ends nothing"
     );
+}
+
+#[test]
+fn once_waits_for_whoever_else_is_at_work() {
+    let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    let root = Root::new(sandbox.root.clone());
+    let lock = PassLock::take(&root, "apply", Duration::ZERO).expect("it is free");
+    let watching = Watching::start(&sandbox, &["--once"]);
+    sandbox.wait("it has begun", || {
+        sandbox.path(".llama-orch/watch.json").exists()
+    });
+    assert!(
+        sandbox.state("chat").is_none(),
+        "nobody else begins anything"
+    );
+    drop(lock);
+    assert_eq!(watching.ended(), Some(0));
+    sandbox.wait_running("chat");
+}
+
+#[test]
+fn what_it_kept_for_itself_may_be_damaged() {
+    let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    sandbox.write(".llama-orch/told.json", "{");
+    sandbox.write(".llama-orch/last-good/files.json", "{");
+    let once = sandbox.run(&["watch", "--once"]);
+    once.assert_code(0)
+        .assert_says("what stands is told once more")
+        .assert_says("no files are known to be good");
+    sandbox.wait_running("chat");
 }
 
 #[test]

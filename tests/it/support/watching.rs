@@ -64,8 +64,13 @@ impl Watching {
     }
 
     /// Sends it a signal and waits for its end; its exit code.
-    pub(crate) fn end(mut self, with: Signal) -> Option<i32> {
+    pub(crate) fn end(self, with: Signal) -> Option<i32> {
         signal(self.pid(), with);
+        self.ended()
+    }
+
+    /// Waits for its end; its exit code.
+    pub(crate) fn ended(mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()
     }
 }

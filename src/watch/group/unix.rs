@@ -4,32 +4,32 @@ use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
 /// Lets a command lead a group of its own.
-pub(super) fn lead_a_group(command: &mut Command) {
+pub(in crate::watch) fn lead(command: &mut Command) {
     command.process_group(0);
 }
 
 /// A command that was not waited for yet, and all it has started. Dropping it ends them.
 #[derive(Debug)]
-pub(super) struct Group(Option<Pid>);
+pub(in crate::watch) struct Group(Option<Pid>);
 
 impl Group {
-    pub(super) fn of(child: &Child) -> Self {
+    pub(in crate::watch) fn of(child: &Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         Self(id.and_then(Pid::from_raw))
     }
 
     /// Takes in that its head was waited for, or will be: from then on its number may name another one.
-    pub(super) const fn is_over(&mut self) {
+    pub(in crate::watch) const fn is_over(&mut self) {
         self.0 = None;
     }
 
     /// Asks all of it to end.
-    pub(super) fn terminate(&self) {
+    pub(in crate::watch) fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
     /// Ends all of it.
-    pub(super) fn kill(&self) {
+    pub(in crate::watch) fn kill(&self) {
         self.signal(Signal::KILL);
     }
 
