@@ -10,9 +10,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use llama_orch::root::Root;
 use llama_orch::service::{self, Service, Unit};
+use llama_orch::watch::keeper::WatchError;
+use llama_orch::watch::page::Access;
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
+use super::watch::WatchArgs;
 use super::{Cli, Command, Global, absolute};
 
 /// Have the machine start watch by itself
@@ -81,8 +84,8 @@ fn service_name(text: &str) -> Result<String, &'static str> {
 }
 
 impl OptionArgs {
-    /// The options as a service has them: checked, and with paths that hold wherever it is started.
-    fn checked(&self) -> Result<Vec<String>, Failure> {
+    /// The options as `watch` takes them.
+    fn parsed(&self) -> Result<WatchArgs, Failure> {
         // The very command line a service starts, with some root in its place.
         let fixed = ["llama-orch", "-C", "/", "watch"].map(str::to_owned);
         let words = fixed.into_iter().chain(self.options.iter().cloned());
@@ -100,11 +103,24 @@ impl OptionArgs {
             return Err(wrong("a service names its root itself".to_owned())
                 .hint("name another one before `service`: `llama-orch -C DIR service install`"));
         }
-        let keeps = matches!(&checked.command, Command::Watch(watch) if watch.keeps());
-        if !keeps {
-            return Err(wrong("a service has to go on watching".to_owned())
-                .hint("leave out `--once` and the verbs below `watch`"));
+        match checked.command {
+            Command::Watch(watch) if watch.keeps() => Ok(watch),
+            _ => Err(wrong("a service has to go on watching".to_owned())
+                .hint("leave out `--once` and the verbs below `watch`")),
         }
+    }
+
+    /// Refuses what `watch` would refuse when it is started: a service that cannot begin is tried again without end.
+    fn can_begin(&self, global: &Global) -> Result<(), Failure> {
+        let page = self.parsed()?.options(global).page;
+        let checked = page.as_ref().map(Access::verify).transpose();
+        checked.map_err(WatchError::Page)?;
+        Ok(())
+    }
+
+    /// The options as a service has them: checked, and with paths that hold wherever it is started.
+    fn checked(&self) -> Result<Vec<String>, Failure> {
+        self.parsed()?;
         let mut options = self.options.clone();
         for at in 0..options.len() {
             if let Some(path) = options[at].strip_prefix("--token-file=") {

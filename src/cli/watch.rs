@@ -112,7 +112,7 @@ impl WatchArgs {
         self.command.is_none() && !self.once
     }
 
-    fn options(&self, global: &Global) -> Options {
+    pub(super) fn options(&self, global: &Global) -> Options {
         let (follow, page) = (&self.follow, &self.page);
         let access = || Access {
             listen: page.listen,

@@ -30,6 +30,14 @@ pub struct Access {
 }
 
 impl Access {
+    /// Whether everything is as it has to be, but for what may listen there already.
+    ///
+    /// # Errors
+    /// What is not: the address without a leave, or the token.
+    pub fn verify(&self) -> Result<(), PageError> {
+        self.check().map(drop)
+    }
+
     /// The token to ask for, if any, where everything is as it has to be.
     pub(super) fn check(&self) -> Result<Option<Token>, PageError> {
         if !self.listen.ip().to_canonical().is_loopback() {

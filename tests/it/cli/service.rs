@@ -310,3 +310,26 @@ fn watch_tells_its_manager_what_it_is_at_and_nobody_it_starts_can() {
     told(&heard, "STOPPING=1");
     assert!(is_alive(chat), "servers go on");
 }
+
+#[test]
+fn a_service_that_could_not_begin_is_not_installed() {
+    let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    sandbox.write("token", "s3cret-of-sixteen\n");
+    let cases: [(&[&str], &str); 3] = [
+        (&["--listen", "0.0.0.0:9930"], "--allow-public"),
+        (
+            &["--listen", "0.0.0.0:9930", "--allow-public"],
+            "--token-file",
+        ),
+        (&["--token-file", "gone"], "gone"),
+    ];
+    for (options, word) in cases {
+        let arguments = [&["service", "install", "--user", "--"], options].concat();
+        let refused = sandbox.run(&arguments);
+        refused.assert_says(word);
+        assert!(
+            refused.code != Some(0) && !refused.says("wrote"),
+            "{options:?}"
+        );
+    }
+}
