@@ -154,7 +154,10 @@ fn keep(global: &Global, args: &WatchArgs, ui: &Ui) -> Result<u8, Failure> {
         Ended::By(End::Interrupted) => 130,
         Ended::Once(PassResult::Attention | PassResult::Failed | PassResult::Superseded) => 1,
         Ended::Once(PassResult::Refused) => 65,
-        Ended::KeptOff(error) => return Err(error.into()),
+        Ended::KeptOff(error) => {
+            let failure = Failure::of(Kind::Busy, &error);
+            return Err(failure.hint("try again once that has ended"));
+        }
     })
 }
 
