@@ -246,9 +246,9 @@ impl Voice for Speaker<'_> {
         apply::summarize(report, took, self.ui);
     }
 
-    fn starts_over(&self) {
+    fn breaks_off(&self, why: &str) {
         self.finish();
-        self.ui.remark("newer files came; starting over with them");
+        self.ui.remark(why);
     }
 
     fn note(&self, text: &str) {

@@ -66,8 +66,8 @@ pub trait Voice: Events {
     fn stands(&self, plan: &Plan);
     /// It was carried out.
     fn ends(&self, report: &Report, took: Duration);
-    /// Newer files came, and what was not begun is left to a pass over those.
-    fn starts_over(&self);
+    /// What was not begun is left, for this reason.
+    fn breaks_off(&self, why: &str);
     /// Something is going on.
     fn note(&self, text: &str);
     /// Something a person should know.

@@ -21,12 +21,15 @@ use crate::watch::snapshot::{PassResult, PassState};
 /// How long the pass lock is waited for before the pass is put off.
 const LOCK_PATIENCE: Duration = Duration::from_millis(50);
 
+const NEWER_FILES: &str = "newer files came; starting over with them";
+const SUSPENDED: &str = "suspended; what was not begun is left";
+
 /// What came of carrying out.
 enum Carried {
     /// All of it was tried.
     Report(Report),
-    /// Newer files came.
-    Superseded(Vec<StepEntry>),
+    /// Newer files came, or a person suspended watch: what was not begun is left, and these are the words for it.
+    BrokenOff(&'static str, Vec<StepEntry>),
     /// Watch is to end.
     Ended(End, Vec<StepEntry>),
 }
@@ -184,11 +187,11 @@ impl Keeper<'_> {
                 self.voice.ends(report, took);
                 (Entry::of("watch".into(), course.at, took, report), None)
             }
-            Carried::Superseded(steps) => {
+            Carried::BrokenOff(why, steps) => {
                 course.result = PassResult::Superseded;
                 // Even where they come back as they were, what was left off is to be gone on with.
                 self.passed = None;
-                self.voice.starts_over();
+                self.voice.breaks_off(why);
                 (course.interrupted(took, steps), None)
             }
             Carried::Ended(end, steps) => {
@@ -219,8 +222,12 @@ impl Keeper<'_> {
             if matches!(event, Event::Asked) {
                 let _ = self.state.set_doing(progress.doing());
             }
+            let may_brake = matches!(event, Event::Sense(Sense::States));
             if let Some(report) = meanwhile(carrying.as_mut(), self.handle(event)).await {
                 break Carried::Report(report);
+            }
+            if may_brake && self.brake().suspended.is_some() {
+                break Carried::BrokenOff(SUSPENDED, progress.entries());
             }
             if self.state.set_doing(progress.doing()) {
                 self.publish_state();
@@ -232,7 +239,7 @@ impl Keeper<'_> {
                     break Carried::Report(report);
                 }
                 if is_newer {
-                    break Carried::Superseded(progress.entries());
+                    break Carried::BrokenOff(NEWER_FILES, progress.entries());
                 }
             }
         };

@@ -8,6 +8,7 @@ use llama_orch::watch::snapshot::{GitState, ManifestState, WatchState};
 
 use crate::support::repositories::Repositories;
 use crate::support::sandbox::Sandbox;
+use crate::support::watching::Watching;
 
 /// What a watch that follows git says of itself.
 fn following() -> WatchState {
@@ -51,6 +52,23 @@ fn watched(sandbox: &Sandbox, state: WatchState) -> FileLock {
     WatchFile::new(state).write(&root).expect("written");
     let lock = FileLock::try_take(&root.watch_lock()).expect("a lock");
     lock.expect("nobody has it")
+}
+
+#[test]
+fn whoever_suspends_watch_ends_what_it_is_at() {
+    let mut sandbox = Sandbox::new();
+    sandbox.publish(1001, "--standin-load-seconds 3");
+    sandbox.write_instances(&[("chat", 1001), ("embed", 1001)]);
+    let watching = Watching::start(&sandbox, &[]);
+    sandbox.wait("the first of them loads", || {
+        sandbox.state("chat").is_some()
+    });
+    sandbox.run(&["watch", "suspend"]).assert_code(0);
+    watching.wait(&sandbox, "suspended; what was not begun is left", 1);
+    sandbox.wait_running("chat");
+    assert!(sandbox.state("embed").is_none(), "nobody began it");
+    sandbox.run(&["watch", "resume"]).assert_code(0);
+    sandbox.wait_running("embed");
 }
 
 #[test]
