@@ -10,13 +10,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use llama_orch::root::Root;
 use llama_orch::service::{self, Service, Unit};
+use llama_orch::watch::git::{self, Checkout};
 use llama_orch::watch::keeper::WatchError;
 use llama_orch::watch::page::Access;
 
 use super::diagnostic::{Failure, Kind};
 use super::ui::Ui;
 use super::watch::WatchArgs;
-use super::{Cli, Command, Global, absolute};
+use super::{Cli, Command, Global, absolute, runtime};
 
 /// Have the machine start watch by itself
 #[derive(Debug, Subcommand)]
@@ -111,10 +112,16 @@ impl OptionArgs {
     }
 
     /// Refuses what `watch` would refuse when it is started: a service that cannot begin is tried again without end.
-    fn can_begin(&self, global: &Global) -> Result<(), Failure> {
-        let page = self.parsed()?.options(global).page;
-        let checked = page.as_ref().map(Access::verify).transpose();
+    fn can_begin(&self, global: &Global, root: &Root, which: &WhichArgs) -> Result<(), Failure> {
+        let options = self.parsed()?.options(global);
+        let checked = options.page.as_ref().map(Access::verify).transpose();
         checked.map_err(WatchError::Page)?;
+        // To another user than its owner, git shows no clone.
+        if let Some(following) = options.git.filter(|_| which.user) {
+            let verify = following.verify;
+            let opened = runtime()?.block_on(Checkout::open(root, git::Options { verify }));
+            opened.map_err(WatchError::Git)?;
+        }
         Ok(())
     }
 

@@ -54,7 +54,7 @@ pub(crate) fn run(global: &Global, args: &UpdateArgs, ui: &Ui) -> Result<u8, Fai
         .then(|| args.lock.take(&root, "update"))
         .transpose()?;
     let loaded = global.load(&root, ui)?;
-    let names = floating(&loaded, args, ui)?;
+    let names = asked(&loaded, args, ui)?;
     let terms = Terms {
         offline: global.offline,
         ..Terms::default()
@@ -62,12 +62,15 @@ pub(crate) fn run(global: &Global, args: &UpdateArgs, ui: &Ui) -> Result<u8, Fai
     let source = loaded.source(terms);
     let update = loaded.update(&source, &names, args.variant, terms);
     let (update, resolved) = runtime()?.block_on(update);
+    let lacks = loaded.lock.lacks(&resolved.lock);
     if args.json {
         ui.data(serde_json::to_string_pretty(&update).unwrap_or_default());
+    } else if update.pins.is_empty() && lacks {
+        ui.data("No pin floats; orchestrator.lock lacks builds that others name.");
     } else {
         show(&update, ui);
     }
-    let moves = update.pins.iter().any(FloatingPin::moves) || loaded.lock.lacks(&resolved.lock);
+    let moves = lacks || update.pins.iter().any(FloatingPin::moves);
     if !args.check && moves {
         loaded.remember(&resolved)?;
         ui.remark("orchestrator.lock is written; see `llama-orch plan`.");
@@ -82,12 +85,8 @@ pub(crate) fn run(global: &Global, args: &UpdateArgs, ui: &Ui) -> Result<u8, Fai
     })
 }
 
-/// The instances with floating pins, of those that are asked for.
-fn floating(
-    loaded: &Loaded,
-    args: &UpdateArgs,
-    ui: &Ui,
-) -> Result<BTreeSet<InstanceName>, Failure> {
+/// The instances that are asked for.
+fn asked(loaded: &Loaded, args: &UpdateArgs, ui: &Ui) -> Result<BTreeSet<InstanceName>, Failure> {
     let manifest = &loaded.manifest;
     let known: BTreeSet<InstanceName> = manifest.instances.keys().cloned().collect();
     let asked = args.instances.among(&known, Some(manifest))?;
@@ -99,8 +98,7 @@ fn floating(
             ));
         }
     }
-    let names = asked.unwrap_or(known);
-    Ok(names.into_iter().filter(is_floating).collect())
+    Ok(asked.unwrap_or(known))
 }
 
 fn show(update: &Update, ui: &Ui) {

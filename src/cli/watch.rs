@@ -146,7 +146,6 @@ fn keep(global: &Global, args: &WatchArgs, ui: &Ui) -> Result<u8, Failure> {
         ui,
         live: Mutex::new(None),
     };
-    ui.remark(format_args!("watching {}", root.path()));
     let runtime = runtime()?;
     let ended = runtime.block_on(keeper::watch(&root, args.options(global), &speaker))?;
     Ok(match ended {
@@ -165,6 +164,7 @@ impl From<keeper::WatchError> for Failure {
     fn from(error: keeper::WatchError) -> Self {
         let kind = match &error {
             keeper::WatchError::Kept(_) => Kind::Busy,
+            keeper::WatchError::Page(error) if error.is_wrong_usage() => Kind::Usage,
             _ => Kind::Failed,
         };
         let failure = Self::of(kind, &error);

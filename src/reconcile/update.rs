@@ -25,18 +25,18 @@ const FORMAT_VERSION: u32 = 1;
 pub struct Update {
     /// Version of this form; moves when a field goes or changes meaning.
     pub format_version: u32,
-    /// The floating pins that were looked at.
+    /// The floating pins that were looked at, and any other that the lock cannot cover.
     pub pins: Vec<FloatingPin>,
     /// Whether the release source was out of reach for some of them.
     pub unreachable: bool,
 }
 
-/// One floating pin.
+/// One pin.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FloatingPin {
     /// Whose.
     pub instance: String,
-    /// As it is written: `stable` or `nightly`.
+    /// As it is written: `stable`, `nightly`, or a build that cannot be had.
     pub version: String,
     /// The build the lock has for it.
     pub from: Option<String>,
@@ -76,7 +76,8 @@ pub fn floats(pin: Option<&Pin>) -> bool {
 
 impl Loaded {
     /// Resolves the floating pins of these instances as if they were not locked; with `variants`,
-    /// also what `auto` chose for them, as if it had chosen nothing.
+    /// also what `auto` chose for them, as if it had chosen nothing. Of the others, those are told
+    /// whose pins cannot be resolved, so that the lock cannot cover them.
     ///
     /// The second value is what is to be remembered ([`Loaded::remember`]); it leaves the pins of all
     /// others as they are.
@@ -87,8 +88,13 @@ impl Loaded {
         variants: bool,
         terms: Terms,
     ) -> (Update, Resolved) {
+        let floats_of = |name: &InstanceName| {
+            let instance = self.manifest.instances.get(name);
+            floats(instance.and_then(|instance| instance.binary.as_ref()))
+        };
+        let (names, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| floats_of(name));
         let mut unlocked = self.clone();
-        for name in names {
+        for name in &names {
             unlocked.lock.pins.remove(name);
             if variants {
                 unlocked.machine.chosen.remove(name);
@@ -97,6 +103,7 @@ impl Loaded {
         let (mut resolved, answers) = unlocked.resolve(source, terms).await;
         let mut pins = Vec::new();
         for name in names {
+            let name: &InstanceName = name;
             let mut pin = self.moved(name, &resolved, variants);
             if pin.problem.is_some() {
                 // What cannot be resolved anew stays as it is.
@@ -108,6 +115,15 @@ impl Loaded {
             }
             pins.push(pin);
         }
+        let is_enabled = |name: &&InstanceName| {
+            let wanted = resolved.desired.instances.get(*name);
+            wanted.is_some_and(WantedInstance::enabled)
+        };
+        let others = others
+            .into_iter()
+            .filter(is_enabled)
+            .map(|name| self.moved(name, &resolved, false));
+        pins.extend(others.filter(|pin| pin.problem.is_some()));
         let update = Update {
             format_version: FORMAT_VERSION,
             pins,

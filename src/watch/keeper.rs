@@ -173,11 +173,12 @@ pub async fn watch(root: &Root, options: Options, voice: &dyn Voice) -> Result<E
         let pid = super::alive::living(root).map(|state| state.pid);
         return Err(WatchError::Kept(pid));
     };
-    let page = options.page.as_ref().map(Page::open).transpose()?;
     let git = match options.git {
         Some(following) => Some(Git::open(root, following).await?),
         None => None,
     };
+    let page = options.page.as_ref().map(Page::open).transpose()?;
+    voice.note(&format!("watching {}", root.path()));
     // What is kept for convenience does not decide whether servers are kept.
     let told = Told::read(root).unwrap_or_else(|error| {
         voice.warning(&format!(
@@ -292,11 +293,14 @@ impl Keeper<'_> {
             }
         }
         // What it went by may be the last good files: whoever called it is to know that those here are bad.
-        let result = self
-            .state
-            .result()
-            .filter(|_| self.state.now().manifest.good);
-        Ended::Once(result.unwrap_or(PassResult::Refused))
+        let state = self.state.now();
+        let result = self.state.result().filter(|_| state.manifest.good);
+        let is_stuck = state.git.as_ref().is_some_and(|git| git.hold.is_some());
+        Ended::Once(match result.unwrap_or(PassResult::Refused) {
+            // All is well with the files here, and they are not those that are to be gone by.
+            PassResult::Converged | PassResult::Changed if is_stuck => PassResult::Attention,
+            result => result,
+        })
     }
 
     /// Waits until a pass is due, or watch is to end.

@@ -40,7 +40,19 @@ pub struct Page {
     listener: TcpListener,
     address: SocketAddr,
     token: Option<Token>,
-    runtime: Runtime,
+    runtime: Own,
+}
+
+/// A runtime that can be given up wherever one is: dropping one as such would wait, which another one forbids.
+#[derive(Debug)]
+struct Own(Option<Runtime>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// A page that is being served; dropping it ends every connection and waits for that.
@@ -78,7 +90,7 @@ impl Page {
             listener,
             address,
             token,
-            runtime,
+            runtime: Own(Some(runtime)),
         })
     }
 
@@ -101,10 +113,10 @@ impl Page {
             listener,
             address,
             token,
-            runtime,
+            mut runtime,
         } = self;
         let listener = {
-            let _entered = runtime.enter();
+            let _entered = runtime.0.as_ref().map(Runtime::enter);
             tokio::net::TcpListener::from_std(listener).map_err(PageError::Start)?
         };
         let (end, ended) = oneshot::channel();
@@ -112,7 +124,8 @@ impl Page {
         let thread = std::thread::Builder::new()
             .name("status page".to_owned())
             .spawn(move || {
-                runtime.block_on(async {
+                let Some(own) = runtime.0.take() else { return };
+                own.block_on(async {
                     let answers = Arc::new(Answers::new(latest, interest));
                     let alive = answers.clone();
                     tokio::select! {
@@ -122,7 +135,7 @@ impl Page {
                     }
                 });
                 // Connections are tasks of the runtime, which ends them as it goes.
-                drop(runtime);
+                drop(own);
             })
             .map_err(PageError::Start)?;
         Ok(Served {

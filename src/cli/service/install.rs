@@ -48,7 +48,7 @@ pub(super) fn run(global: &Global, args: &InstallArgs, ui: &Ui) -> Result<u8, Fa
     } else {
         global.find_root()?
     };
-    args.watch.can_begin(global)?;
+    args.watch.can_begin(global, &root, which)?;
     let systemctl = Systemctl::find(which.user)?;
     may_write(which)?;
     let service = described(&root, which, &args.watch, ui)?;

@@ -60,6 +60,11 @@ pub enum PageError {
 }
 
 impl PageError {
+    /// Whether what was typed is wrong, whatever the machine is like.
+    pub const fn is_wrong_usage(&self) -> bool {
+        matches!(self, Self::Public(_) | Self::NoToken(_))
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         let text = match self {

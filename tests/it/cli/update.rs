@@ -122,6 +122,21 @@ fn both_builds_are_dated_and_a_page_shows_what_lies_between() {
 }
 
 #[test]
+fn a_pin_that_the_lock_cannot_cover_is_told() {
+    let sandbox = commented();
+    sandbox.edit("version: b1001 }   # works", "version: b1009 }   # works");
+    assert_snapshot!(sandbox.run(&["update"]), @"
+    exit code 1
+    --- stderr
+    chat (b1009): `[ROOT]/releases` has no archive of b1009; it has b1002, b1001
+    hint: put the archive, such as `llama-b1009-bin-[VARIANT].tar.gz`, into `[ROOT]/releases`
+    orchestrator.lock is written; see `llama-orch plan`.
+    ");
+    let embed = sandbox.run(&["update", "embed", "--quiet"]);
+    embed.assert_code(0);
+}
+
+#[test]
 fn what_cannot_be_asked_stays_as_it_is() {
     let (server, sandbox) = behind();
     drop(server);

@@ -343,3 +343,30 @@ fn a_git_that_takes_its_time_has_nobody_take_watch_for_dead() {
     std::fs::remove_file(&slow).expect("removed");
     assert_eq!(watching.end(Signal::TERM), Some(0));
 }
+
+#[test]
+fn a_root_that_is_no_clone_is_refused_whether_there_is_a_page_or_not() {
+    let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    for options in [&["--no-page"][..], &["--listen", "127.0.0.1:0"]] {
+        let refused = sandbox.run(&[&["watch", "--git"], options].concat());
+        refused.assert_code(1).assert_says("is not in a clone");
+    }
+    let service = ["service", "install", "--user", "--", "--git"];
+    sandbox
+        .run(&service)
+        .assert_code(1)
+        .assert_says("is not in a clone");
+}
+
+#[test]
+fn once_says_that_a_clone_is_stuck() {
+    let world = World::new();
+    let once = ["watch", "--git", "--once"];
+    world.sandbox.run(&once).assert_code(0);
+    let text = world.sandbox.read("orchestrator.yaml");
+    world
+        .sandbox
+        .write("orchestrator.yaml", &format!("{text}# mine\n"));
+    let held = world.sandbox.run(&once);
+    held.assert_code(1).assert_says("was edited here");
+}
