@@ -391,21 +391,21 @@ fn bad_files_are_told_whole_and_once_and_good_ones_after_them() {
         message: Some(message.to_owned()),
         last_good_at: Some("2026-11-28T02:00:00Z".to_owned()),
     };
-    world.snapshot.watch.manifest = bad("1 mistake in `orchestrator.yaml`\n  3:5: unknown key");
+    world.snapshot.watch.manifest = bad("`orchestrator.yaml` has 1 mistake\n  3:5: unknown key");
     world.later(5);
     let notices = world.notices();
     assert_eq!(notices.len(), 1);
     assert_eq!(
         notices[0].text,
-        "manifest bad: 1 mistake in `orchestrator.yaml`; the last good files stay in force"
+        "manifest bad: `orchestrator.yaml` has 1 mistake; the last good files stay in force"
     );
     assert_eq!(
         notices[0].details.as_deref(),
-        Some("1 mistake in `orchestrator.yaml`\n  3:5: unknown key")
+        Some("`orchestrator.yaml` has 1 mistake\n  3:5: unknown key")
     );
     world.tells_nothing();
     // Somebody is at it, and saves now and then.
-    world.snapshot.watch.manifest = bad("1 mistake in `orchestrator.yaml`\n  3:9: unknown key");
+    world.snapshot.watch.manifest = bad("`orchestrator.yaml` has 1 mistake\n  3:9: unknown key");
     world.later(30).tells_nothing();
     world.snapshot.watch.manifest = snapshot().watch.manifest;
     world
@@ -613,7 +613,9 @@ fn shown() -> Vec<Notice> {
     shown.extend(world.later(600).notices());
     world.snapshot.watch.manifest.good = false;
     world.snapshot.watch.manifest.message = Some(
-        "1 mistake in `orchestrator.yaml`\n  orchestrator.yaml:10:15: unknown key `vresion`"
+        "`orchestrator.yaml` has 1 mistake\n  orchestrator.yaml:10:15: unknown key `vresion` in \
+         instance `chat`\n     10 |     binary: { vresion: b9002 }\n        |               ^^^^^^^ did \
+         you mean `version`?"
             .to_owned(),
     );
     shown.extend(world.later(600).notices());
