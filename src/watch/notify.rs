@@ -1,7 +1,7 @@
 //! Hands notices on to `notify.command`: one at a time, bounded in time and in what is kept of its output,
 //! and beside the loop, which never waits for it.
 //!
-//! What is told is decided by [`super::notice`]. How all that a command has started is ended is in [`super::group`].
+//! What is told is decided by [`super::notice`]. How all that a command has started is ended is in `group`.
 
 mod queue;
 mod run;
