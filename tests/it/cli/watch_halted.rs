@@ -220,7 +220,7 @@ fn verbs_that_edit_leave_alone_what_a_watch_takes_from_git() {
     assert_snapshot!(sandbox.run(&["update"]), @r#"
     exit code 0
     --- stdout
-    No pin floats.
+    No pin floats; orchestrator.lock lacks builds that others name.
     --- stderr
     orchestrator.lock is written; see `llama-orch plan`.
     "#);
