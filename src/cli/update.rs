@@ -108,7 +108,10 @@ fn show(update: &Update, ui: &Ui) {
     }
     let mut shown = String::new();
     for pin in &update.pins {
-        let head = format!("{} ({})", pin.instance, pin.version);
+        let head = match pin.version.as_str() {
+            "" => pin.instance.clone(),
+            version => format!("{} ({version})", pin.instance),
+        };
         if let Some(problem) = &pin.problem {
             ui.error(format_args!("{head}: {problem}"));
             if let Some(hint) = &pin.hint {

@@ -64,15 +64,14 @@ pub fn living(root: &Root) -> Option<WatchState> {
 /// The clone that a watch keeps the files of this root by; none where nobody does, or a person suspended it. Unknown
 /// where a watch lives and does not say.
 pub fn following(root: &Root) -> Seen<Option<GitState>> {
-    if !is_living(root) {
+    let is_suspended = Brake::read(root).is_ok_and(|brake| brake.suspended.is_some());
+    if is_suspended || !is_living(root) {
         return Seen::Known(None);
     }
-    let Some(state) = living(root) else {
-        let path = root.watch_state();
-        return Seen::Unknown(Unseen(format!("`{path}` cannot be read")));
-    };
-    let is_suspended = Brake::read(root).is_ok_and(|brake| brake.suspended.is_some());
-    Seen::Known(state.git.filter(|_| !is_suspended))
+    match living(root) {
+        Some(state) => Seen::Known(state.git),
+        None => Seen::Unknown(Unseen(format!("`{}` cannot be read", root.watch_state()))),
+    }
 }
 
 /// Whether a watch keeps this root.

@@ -9,8 +9,9 @@ use super::{Failure, Global, ReasonArgs, Ui};
 
 /// Let watch change nothing by itself, until it is resumed
 ///
-/// It starts, restarts and installs nothing, and takes no commit; of what it is at, the step that has begun is the
-/// last. It goes on looking and telling, and servers go on by their restart policy. A verb that a person types counts as ever. It survives a restart
+/// It starts, restarts and installs nothing, and takes no commit. What it is at is broken off: a server that was
+/// started goes on to its gate, and a download is gone on with later. It goes on looking and telling, and
+/// servers go on by their restart policy. A verb that a person types counts as ever. It survives a restart
 /// of watch and of the machine.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

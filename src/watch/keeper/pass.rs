@@ -241,6 +241,8 @@ impl Keeper<'_> {
                 if is_newer {
                     break Carried::BrokenOff(NEWER_FILES, progress.entries());
                 }
+                // Bad files are shown at once, however long the pass goes on.
+                self.publish_state();
             }
         };
         let tried = progress.tried();

@@ -67,6 +67,23 @@ fn a_bad_manifest_is_told_once_and_the_last_good_one_is_gone_by() {
 }
 
 #[test]
+fn bad_files_are_shown_while_a_model_still_loads() {
+    let mut sandbox = Sandbox::new();
+    sandbox.publish(1001, "--standin-load-seconds 60");
+    sandbox.write_instances(&[("chat", 1001)]);
+    let _watching = Watching::start(&sandbox, &[]);
+    sandbox.wait("it loads", || sandbox.state("chat").is_some());
+    sandbox.edit("healthcheck:", "healtcheck:");
+    sandbox.wait("watch.json has it", || {
+        sandbox
+            .read(".llama-orch/watch.json")
+            .contains("healtcheck")
+    });
+    let history = sandbox.path(".llama-orch/history.jsonl");
+    assert!(!history.exists(), "its pass goes on");
+}
+
+#[test]
 fn a_manifest_that_vanishes_or_is_half_written_ends_nothing() {
     let (sandbox, watching) = kept();
     let pids = (sandbox.pid("chat"), sandbox.pid("embed"));

@@ -72,6 +72,20 @@ fn whoever_suspends_watch_ends_what_it_is_at() {
 }
 
 #[test]
+fn where_watch_does_not_say_what_it_follows_nothing_is_edited_until_it_is_suspended() {
+    let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
+    let _watch = watched(&sandbox, following());
+    sandbox.write(".llama-orch/watch.json", "{");
+    let refused = sandbox.run(&["disable", "chat"]);
+    refused
+        .assert_code(1)
+        .assert_says("cannot tell whether")
+        .assert_says("watch suspend");
+    sandbox.run(&["watch", "suspend"]).assert_code(0);
+    sandbox.run(&["disable", "chat"]).assert_code(0);
+}
+
+#[test]
 fn watch_is_suspended_and_resumed_whether_it_runs_or_not() {
     let sandbox = Sandbox::with(&[1001], &[("chat", 1001)]);
     let suspend = ["watch", "suspend", "--reason", "a demo until five"];
